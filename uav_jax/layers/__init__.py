@@ -1,0 +1,1 @@
+"""Building blocks; the only code that folds frames into the batch."""

@@ -1,0 +1,145 @@
+"""Attention over text, over space and over time.
+
+    softmax(q k^T / sqrt(d) + bias) v,   scores and softmax in float32.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from uav_jax.layers.embedding import relative_position_buckets, rotate
+from uav_jax.shapes import Video
+
+MAX_SCORES = 2**25
+"""Scores materialised at once (float32 values); larger attention is computed in query chunks."""
+
+
+def _attend(q: Array, k: Array, v: Array, bias: Array | None) -> Array:
+    scores = jnp.einsum("bqnd,bknd->bnqk", q, k, preferred_element_type=jnp.float32)
+    if bias is not None:
+        scores = scores + bias
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    return jnp.einsum("bnqk,bknd->bqnd", weights, v)
+
+
+def attention(
+    q: Float[Array, "B Q N d"],
+    k: Float[Array, "B K N d"],
+    v: Float[Array, "B K N d"],
+    bias: Float[Array, "N Q K"] | None = None,
+) -> Float[Array, "B Q N d"]:
+    """Attention with queries that are already scaled; exact, in bounded memory.
+
+    Above ``MAX_SCORES`` scores the queries are walked in chunks, so nothing of size Q x K exists.
+    ``bias`` is only supported for sizes that need no chunks (causal text, time).
+    """
+    B, Q, N, d = q.shape
+    K = k.shape[1]
+    if B * N * Q * K <= MAX_SCORES or bias is not None:
+        return _attend(q, k, v, bias)
+    if B > 1:
+        return jax.lax.map(lambda qkv: attention(*(a[None] for a in qkv))[0], (q, k, v))
+    chunk = max(1, MAX_SCORES // (N * K))
+    chunks = -(-Q // chunk)
+    q = jnp.pad(q[0], ((0, chunks * chunk - Q), (0, 0), (0, 0)))
+    out = jax.lax.map(
+        lambda part: _attend(part[None], k, v, None)[0], q.reshape(chunks, chunk, N, d)
+    )
+    return out.reshape(1, chunks * chunk, N, d)[:, :Q]
+
+
+class CrossAttention(nnx.Module):
+    """Multi-head attention from tokens to a context (to themselves if none is given)."""
+
+    def __init__(
+        self,
+        channels: int,
+        context_channels: int,
+        heads: int,
+        *,
+        dtype: DTypeLike,
+        param_dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        self.heads = heads
+        self.to_q = nnx.Linear(channels, channels, use_bias=False, **settings)
+        self.to_k = nnx.Linear(context_channels, channels, use_bias=False, **settings)
+        self.to_v = nnx.Linear(context_channels, channels, use_bias=False, **settings)
+        self.to_out = nnx.Linear(channels, channels, **settings)
+
+    def __call__(self, x: Video, context: Float[Array, "B L D"] | None = None) -> Video:
+        """``x`` is B T H W C. With a context every frame attends to it; without, to its own H*W."""
+        B, T, H, W, C = x.shape
+        if context is None:
+            x_BPC = x.reshape(B * T, H * W, C)
+            context = x_BPC
+        else:
+            x_BPC = x.reshape(B, T * H * W, C)
+        d = C // self.heads
+        q = self.to_q(x_BPC).reshape(*x_BPC.shape[:2], self.heads, d) * d**-0.5
+        k = self.to_k(context).reshape(*context.shape[:2], self.heads, d)
+        v = self.to_v(context).reshape(*context.shape[:2], self.heads, d)
+        return self.to_out(attention(q, k, v).reshape(x.shape))
+
+
+class TemporalAttention(nnx.Module):
+    """Attention over T at each pixel, with rotary embedding and a T5 relative position bias.
+
+    Order as published: queries are scaled, then queries and keys are rotated, then the bias is
+    added to the scores. ``to_out`` starts at zero so that the untrained layer changes nothing.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        *,
+        buckets: int = 32,
+        max_distance: int = 32,
+        dtype: DTypeLike,
+        param_dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        zeros = nnx.initializers.zeros
+        self.heads, self.buckets, self.max_distance = heads, buckets, max_distance
+        self.to_q = nnx.Linear(channels, channels, use_bias=False, **settings)
+        self.to_k = nnx.Linear(channels, channels, use_bias=False, **settings)
+        self.to_v = nnx.Linear(channels, channels, use_bias=False, **settings)
+        self.to_out = nnx.Linear(channels, channels, kernel_init=zeros, **settings)
+        self.relative_attention_bias = nnx.Embed(
+            buckets, heads, param_dtype=param_dtype, dtype=jnp.float32, rngs=rngs
+        )
+
+    def __call__(self, x: Video, freqs: Float[Array, " half"]) -> Video:
+        B, T, H, W, C = x.shape
+        d = C // self.heads
+        x_BTPC = x.reshape(B, T, H * W, C)
+        split = (B, T, H * W, self.heads, d)
+        q = rotate(self.to_q(x_BTPC).reshape(split) * d**-0.5, freqs)
+        k = rotate(self.to_k(x_BTPC).reshape(split), freqs)
+        v = self.to_v(x_BTPC).reshape(split)
+        buckets = relative_position_buckets(T, self.buckets, self.max_distance)
+        bias_NTT = jnp.moveaxis(self.relative_attention_bias(buckets), -1, 0)
+        scores = jnp.einsum("btpnd,bspnd->bpnts", q, k, preferred_element_type=jnp.float32)
+        weights = jax.nn.softmax(scores + bias_NTT, axis=-1).astype(v.dtype)
+        out = jnp.einsum("bpnts,bspnd->btpnd", weights, v)
+        return self.to_out(out.reshape(B, T, H, W, C))
+
+
+class FeedForward(nnx.Module):
+    """GEGLU: the first half of a projection times the exact GELU of the second half, then linear."""
+
+    def __init__(
+        self, channels: int, *, dtype: DTypeLike, param_dtype: DTypeLike, rngs: nnx.Rngs
+    ):
+        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        self.proj = nnx.Linear(channels, 8 * channels, **settings)
+        self.out = nnx.Linear(4 * channels, channels, **settings)
+
+    def __call__(self, x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
+        value, gate = jnp.split(self.proj(x), 2, axis=-1)
+        return self.out(value * jax.nn.gelu(gate, approximate=False))

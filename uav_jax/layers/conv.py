@@ -1,0 +1,176 @@
+"""Convolutions over video: per frame, over time, and over both.
+
+Every convolution is a 2-D or 3-D cross-correlation in channels-last layout, as in the published
+model, with kernels stored ``(kt, kh, kw, Cin, Cout)`` without the axes it does not have.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from uav_jax.shapes import Frames, Video
+
+Padding = Sequence[tuple[int, int]]
+
+_conv_init = nnx.initializers.lecun_normal()
+
+
+def _conv2d(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _kernel_gradient_by_patches(x: Array, grad: Array, kernel: Array, padding: Padding) -> Array:
+    """d loss / d kernel of a stride-1 convolution as a sum of patch-matrix products over images.
+
+    XLA's own weight gradient runs at a fraction of the matmul rate on CPUs; this form is one
+    ``(kh kw Cin, H W) @ (H W, Cout)`` product per image, accumulated in a scan.
+    """
+    kh, kw, cin, cout = kernel.shape
+    _, out_h, out_w, _ = grad.shape
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+
+    def add_image(total: Array, image: tuple[Array, Array]) -> tuple[Array, None]:
+        x_HWC, grad_HWC = image
+        patches = [
+            jax.lax.slice(x_HWC, (i, j, 0), (i + out_h, j + out_w, cin))
+            for i in range(kh)
+            for j in range(kw)
+        ]
+        patches_PK = jnp.concatenate(patches, axis=-1).reshape(out_h * out_w, kh * kw * cin)
+        return total + patches_PK.T @ grad_HWC.reshape(out_h * out_w, cout), None
+
+    start = jnp.zeros((kh * kw * cin, cout), x.dtype)
+    total, _ = jax.lax.scan(add_image, start, (x, grad))
+    return total.reshape(kernel.shape)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv2d(x: Frames, kernel: Array, stride: int, padding: Padding) -> Array:
+    """Cross-correlates images ``(N, H, W, Cin)`` with a kernel ``(kh, kw, Cin, Cout)``.
+
+    The gradient to a stride-1 kernel is computed by patch matrices on CPU and by XLA elsewhere.
+    """
+    return _conv2d(x, kernel, stride, padding)
+
+
+def _conv2d_forward(x, kernel, stride, padding):
+    return _conv2d(x, kernel, stride, padding), (x, kernel)
+
+
+def _conv2d_backward(stride, padding, saved, grad):
+    x, kernel = saved
+    _, pull = jax.vjp(lambda x, k: _conv2d(x, k, stride, padding), x, kernel)
+    if stride == 1 and kernel.shape[0] * kernel.shape[1] > 1:
+        grad_kernel = jax.lax.platform_dependent(
+            x,
+            grad,
+            kernel,
+            cpu=lambda x, g, k: _kernel_gradient_by_patches(x, g, k, padding),
+            default=lambda x, g, k: jax.vjp(lambda k: _conv2d(x, k, stride, padding), k)[1](g)[0],
+        )
+    else:
+        grad_kernel = pull(grad)[1]
+    return pull(grad)[0], grad_kernel
+
+
+conv2d.defvjp(_conv2d_forward, _conv2d_backward)
+
+
+class _Convolution(nnx.Module):
+    """A kernel and a bias with separate storage and compute dtypes."""
+
+    def __init__(
+        self,
+        kernel_shape: tuple[int, ...],
+        *,
+        zero_init: bool = False,
+        dtype: DTypeLike,
+        param_dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        init = nnx.initializers.zeros if zero_init else _conv_init
+        self.kernel = nnx.Param(init(rngs.params(), kernel_shape, param_dtype))
+        self.bias = nnx.Param(jnp.zeros(kernel_shape[-1:], param_dtype))
+        self.dtype = dtype
+
+    def _parameters(self) -> tuple[Array, Array]:
+        return self.kernel[...].astype(self.dtype), self.bias[...].astype(self.dtype)
+
+
+class Conv2d(_Convolution):
+    """A ``kh x kw`` convolution applied to each frame on its own.
+
+    ``padding`` is ((top, bottom), (left, right)); by default it keeps the size (odd kernels).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        *,
+        stride: int = 1,
+        padding: Padding | None = None,
+        **settings,
+    ):
+        kh, kw = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        super().__init__((kh, kw, in_channels, out_channels), **settings)
+        self.stride = stride
+        self.padding = tuple(padding or ((kh // 2, kh // 2), (kw // 2, kw // 2)))
+
+    def __call__(self, x: Float[Array, "*batch H W Cin"]) -> Float[Array, "*batch h w Cout"]:
+        kernel, bias = self._parameters()
+        x_NHWC = x.reshape(-1, *x.shape[-3:]).astype(self.dtype)
+        if kernel.shape[:2] == (1, 1) and self.stride == 1:
+            y = x_NHWC @ kernel[0, 0]
+        else:
+            y = conv2d(x_NHWC, kernel, self.stride, self.padding)
+        return (y + bias).reshape(*x.shape[:-3], *y.shape[1:])
+
+
+class TemporalConv(_Convolution):
+    """A ``(k, 1, 1)`` convolution over time with zeros before the first and after the last frame.
+
+    Computed as a 2-D convolution over (T, H*W), which every backend runs at its 2-D speed.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, **settings):
+        super().__init__((kernel_size, in_channels, out_channels), **settings)
+
+    def __call__(self, x: Video) -> Video:
+        kernel, bias = self._parameters()
+        B, T, H, W, C = x.shape
+        half = kernel.shape[0] // 2
+        x_BTPC = x.reshape(B, T, H * W, C).astype(self.dtype)
+        y = conv2d(x_BTPC, kernel[:, None], 1, ((half, half), (0, 0)))
+        return (y + bias).reshape(B, T, H, W, -1)
+
+
+class Conv3d(_Convolution):
+    """A ``k x k x k`` convolution over time, rows and columns, zero padding, same size.
+
+    Computed as one 2-D convolution over each frame stacked with its neighbours along channels.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, **settings):
+        super().__init__((kernel_size,) * 3 + (in_channels, out_channels), **settings)
+
+    def __call__(self, x: Video) -> Video:
+        kernel, bias = self._parameters()
+        k = kernel.shape[0]
+        B, T, H, W, C = x.shape
+        half = k // 2
+        padded = jnp.pad(x.astype(self.dtype), ((0, 0), (half, half), (0, 0), (0, 0), (0, 0)))
+        x_BTHWkC = jnp.concatenate([padded[:, i : i + T] for i in range(k)], axis=-1)
+        kernel_hwkCc = jnp.moveaxis(kernel, 0, 2).reshape(k, k, k * C, -1)
+        y = conv2d(
+            x_BTHWkC.reshape(B * T, H, W, k * C), kernel_hwkCc, 1, ((half, half), (half, half))
+        )
+        return (y + bias).reshape(B, T, H, W, -1)

@@ -1,0 +1,103 @@
+"""Resampling, each function with PyTorch's exact sampling positions."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from uav_jax.layers.conv import Conv2d
+from uav_jax.shapes import Video
+
+
+def nearest(x: Float[Array, "*batch H W C"], height: int, width: int) -> Array:
+    """Nearest neighbour: source index ``floor(i * in / out)``."""
+    rows = np.arange(height) * x.shape[-3] // height
+    columns = np.arange(width) * x.shape[-2] // width
+    if height == 2 * x.shape[-3] and width == 2 * x.shape[-2]:
+        return jnp.repeat(jnp.repeat(x, 2, axis=-3), 2, axis=-2)
+    return jnp.take(jnp.take(x, rows, axis=-3), columns, axis=-2)
+
+
+def area_matrix(source: int, target: int) -> np.ndarray:
+    """Adaptive-average weights ``(target, source)``: bins floor(i s/t) to ceil((i+1) s/t)."""
+    weights = np.zeros((target, source), np.float32)
+    for i in range(target):
+        start, stop = i * source // target, -(-(i + 1) * source // target)
+        weights[i, start:stop] = 1.0 / (stop - start)
+    return weights
+
+
+def bilinear_matrix(source: int, target: int) -> np.ndarray:
+    """Half-pixel-centre bilinear weights ``(target, source)`` without antialiasing."""
+    position = (np.arange(target) + 0.5) * (source / target) - 0.5
+    position = np.maximum(position, 0)
+    low = np.minimum(position.astype(np.int64), source - 1)
+    high = np.minimum(low + 1, source - 1)
+    fraction = (position - low).astype(np.float32)
+    weights = np.zeros((target, source), np.float32)
+    np.add.at(weights, (np.arange(target), low), 1 - fraction)
+    np.add.at(weights, (np.arange(target), high), fraction)
+    return weights
+
+
+def bicubic_matrix(source: int, target: int) -> np.ndarray:
+    """Cubic convolution weights ``(target, source)``: a = -0.75, half-pixel centres, edges clamped."""
+    a = -0.75
+    position = (np.arange(target) + 0.5) * (source / target) - 0.5
+    low = np.floor(position).astype(np.int64)
+    weights = np.zeros((target, source), np.float64)
+    for tap in range(-1, 3):
+        distance = np.abs(position - (low + tap))
+        near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+        far = a * (((distance - 5) * distance + 8) * distance - 4)
+        weight = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+        np.add.at(weights, (np.arange(target), np.clip(low + tap, 0, source - 1)), weight)
+    return weights.astype(np.float32)
+
+
+def resize(x: Float[Array, "*batch H W C"], height: int, width: int, matrix) -> Array:
+    """Separable resize by one of the ``*_matrix`` functions: rows, then columns."""
+    rows, columns = matrix(x.shape[-3], height), matrix(x.shape[-2], width)
+    x = jnp.einsum("iH,...HWC->...iWC", rows, x)
+    return jnp.einsum("jW,...iWC->...ijC", columns, x)
+
+
+class Downsample(nnx.Module):
+    """3x3 convolution with stride 2; ``asymmetric`` pads right and bottom only (autoencoder)."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        asymmetric: bool = False,
+        dtype: DTypeLike,
+        param_dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        padding = ((0, 1), (0, 1)) if asymmetric else ((1, 1), (1, 1))
+        self.conv = Conv2d(
+            channels,
+            channels,
+            stride=2,
+            padding=padding,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            rngs=rngs,
+        )
+
+    def __call__(self, x: Video) -> Video:
+        return self.conv(x)
+
+
+class Upsample(nnx.Module):
+    """Nearest-neighbour enlargement (x2, or to a given size) and a 3x3 convolution."""
+
+    def __init__(
+        self, channels: int, *, dtype: DTypeLike, param_dtype: DTypeLike, rngs: nnx.Rngs
+    ):
+        self.conv = Conv2d(channels, channels, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+
+    def __call__(self, x: Video, size: tuple[int, int] | None = None) -> Video:
+        height, width = size or (2 * x.shape[2], 2 * x.shape[3])
+        return self.conv(nearest(x, height, width))

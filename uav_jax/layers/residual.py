@@ -1,0 +1,71 @@
+"""Residual blocks: GroupNorm, SiLU, convolution, twice, plus the input."""
+
+import jax
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from uav_jax.layers.conv import Conv2d, Conv3d, TemporalConv
+from uav_jax.layers.norm import GroupNorm
+from uav_jax.shapes import Video
+
+
+class ResidualBlock(nnx.Module):
+    """The one residual block of the system, in space, in time, or in space with a 3-D addition.
+
+    ``temporal_kernels`` makes both convolutions ``(k, 1, 1)``; otherwise they are 3x3 per frame.
+    ``time_channels`` adds a projected time embedding between them. ``add_3d`` adds
+    ``conv3d(SiLU(GroupNorm(y)))`` to the finished sum ``y`` (the video decoder's temporal layer,
+    zero at the start). ``zero_init`` starts the last convolution at zero.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        groups: int,
+        epsilon: float,
+        in_groups: int | None = None,
+        time_channels: int | None = None,
+        temporal_kernels: tuple[int, int] | None = None,
+        add_3d: bool = False,
+        zero_init: bool = False,
+        dtype: DTypeLike,
+        param_dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        self.norm1 = GroupNorm(in_channels, in_groups or groups, epsilon=epsilon, **settings)
+        self.norm2 = GroupNorm(out_channels, groups, epsilon=epsilon, **settings)
+        if temporal_kernels:
+            first, second = temporal_kernels
+            self.conv1 = TemporalConv(in_channels, out_channels, first, **settings)
+            self.conv2 = TemporalConv(
+                out_channels, out_channels, second, zero_init=zero_init, **settings
+            )
+        else:
+            self.conv1 = Conv2d(in_channels, out_channels, **settings)
+            self.conv2 = Conv2d(out_channels, out_channels, zero_init=zero_init, **settings)
+        if time_channels:
+            self.time_emb_proj = nnx.Linear(time_channels, out_channels, **settings)
+        if in_channels != out_channels:
+            self.conv_shortcut = Conv2d(in_channels, out_channels, 1, **settings)
+        if add_3d:
+            self.norm_3d = GroupNorm(out_channels, groups, epsilon=epsilon, **settings)
+            self.conv_3d = Conv3d(out_channels, out_channels, zero_init=True, **settings)
+        self.has_time, self.add_3d = time_channels is not None, add_3d
+        self.has_shortcut = in_channels != out_channels
+
+    def __call__(self, x: Video, time: Float[Array, "B D"] | None = None) -> Video:
+        h = self.conv1(self.norm1(x, activation=True))
+        if self.has_time:
+            assert time is not None
+            h = h + self.time_emb_proj(jax.nn.silu(time))[:, None, None, None]
+        h = self.conv2(self.norm2(h, activation=True))
+        y = (self.conv_shortcut(x) if self.has_shortcut else x) + h
+        if self.add_3d:
+            y = y + self.conv_3d(self.norm_3d(y, activation=True))
+        return y
+
+

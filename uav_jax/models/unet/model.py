@@ -1,0 +1,229 @@
+"""The video U-Net: predicts v from noisy latents and noised low-resolution frames.
+
+Frozen image layers (residual blocks, attention to space and text, resampling) alternate with the
+added temporal ones. After every down level, the middle and every up level stands a temporal module
+
+    x + conv1x1(spatial_block(temporal_block(x)))                                            (1)
+
+whose 1x1 convolution starts at zero, so that the untrained video model equals the image model.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from uav_jax.layers.conv import Conv2d
+from uav_jax.layers.embedding import RotaryFrequencies, TimestepEmbedding
+from uav_jax.layers.norm import GroupNorm
+from uav_jax.layers.resample import Downsample, Upsample
+from uav_jax.layers.residual import ResidualBlock
+from uav_jax.models.unet.config import UNetConfig
+from uav_jax.models.unet.transformer import ADDED_EPSILON, Transformer
+from uav_jax.shapes import PerSample, Text, Video
+
+IMAGE_EPSILON = 1e-5
+
+
+class TemporalModule(nnx.Module):
+    """Equation (1): a (5,1,1)/(3,1,1) temporal block, a spatial block, and a zero 1x1 conv."""
+
+    def __init__(self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs):
+        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        block = dict(
+            groups=config.norm_num_groups,
+            epsilon=ADDED_EPSILON,
+            time_channels=time_channels,
+            **settings,
+        )
+        self.temporal = ResidualBlock(channels, channels, temporal_kernels=(5, 3), **block)
+        self.spatial = ResidualBlock(channels, channels, **block)
+        self.shift_conv = Conv2d(channels, channels, 1, zero_init=True, **settings)
+
+    def __call__(self, x: Video, time: Float[Array, "B D"]) -> Video:
+        return x + self.shift_conv(self.spatial(self.temporal(x, time), time))
+
+
+class Level(nnx.Module):
+    """The residual blocks of one resolution, each followed by a transformer if the level has any."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        in_channels: list[int],
+        channels: int,
+        time_channels: int,
+        *,
+        only_cross: bool | None,
+        resample: type[Downsample] | type[Upsample] | None,
+        rngs: nnx.Rngs,
+    ):
+        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        self.resnets = nnx.List(
+            [
+                ResidualBlock(
+                    width,
+                    channels,
+                    groups=config.norm_num_groups,
+                    epsilon=IMAGE_EPSILON,
+                    time_channels=time_channels,
+                    **settings,
+                )
+                for width in in_channels
+            ]
+        )
+        if only_cross is not None:
+            self.attentions = nnx.List(
+                [Transformer(config, channels, only_cross, rngs=rngs) for _ in in_channels]
+            )
+        self.has_attention = only_cross is not None
+        if resample:
+            self.resample = resample(channels, **settings)
+        self.has_resample = resample is not None
+
+    def block(self, i: int, x: Video, time: Array, text: Text, freqs: Array) -> Video:
+        """Residual block ``i`` and the transformer behind it."""
+        x = self.resnets[i](x, time)
+        return self.attentions[i](x, text, freqs) if self.has_attention else x
+
+
+class MidBlock(nnx.Module):
+    """Residual block, transformer with self-attention over space, residual block."""
+
+    def __init__(self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs):
+        block = dict(
+            groups=config.norm_num_groups,
+            epsilon=IMAGE_EPSILON,
+            time_channels=time_channels,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            rngs=rngs,
+        )
+        self.resnets = nnx.List([ResidualBlock(channels, channels, **block) for _ in range(2)])
+        self.attentions = nnx.List([Transformer(config, channels, only_cross=False, rngs=rngs)])
+
+    def __call__(self, x: Video, time: Array, text: Text, freqs: Array) -> Video:
+        x = self.resnets[0](x, time)
+        x = self.attentions[0](x, text, freqs)
+        return self.resnets[1](x, time)
+
+
+class VideoUNet(nnx.Module):
+    """Predicts v for a clip; every height and width works."""
+
+    def __init__(self, config: UNetConfig, *, rngs: nnx.Rngs):
+        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        widths = config.block_out_channels
+        time_channels = 4 * widths[0]
+        self.config = config
+        self.conv_in = Conv2d(config.in_channels, widths[0], **settings)
+        self.time_embedding = TimestepEmbedding(widths[0], time_channels, **settings)
+        self.noise_level_embedding = nnx.Embed(config.num_noise_levels, time_channels, **settings)
+        self.rotary = RotaryFrequencies(config.rotary_dims)
+        self.down_blocks = nnx.List(_down_levels(config, time_channels, rngs))
+        self.down_temporal = nnx.List(
+            [TemporalModule(config, width, time_channels, rngs=rngs) for width in widths]
+        )
+        self.mid_block = MidBlock(config, widths[-1], time_channels, rngs=rngs)
+        self.mid_temporal = TemporalModule(config, widths[-1], time_channels, rngs=rngs)
+        self.up_blocks = nnx.List(_up_levels(config, time_channels, rngs))
+        self.up_temporal = nnx.List(
+            [TemporalModule(config, width, time_channels, rngs=rngs) for width in widths[::-1]]
+        )
+        self.conv_norm_out = GroupNorm(
+            widths[0], config.norm_num_groups, epsilon=IMAGE_EPSILON, **settings
+        )
+        self.conv_out = Conv2d(widths[0], config.out_channels, **settings)
+
+    def __call__(
+        self,
+        latents: Float[Array, "B T H W 4"],
+        low_res: Float[Array, "B T H W 3"],
+        timesteps: PerSample,
+        noise_level: PerSample,
+        text: Text,
+    ) -> Float[Array, "B T H W 4"]:
+        """v prediction, float32.
+
+        ``low_res`` are the frames noised to ``noise_level`` (0..350, checked where it is a plain
+        number by the pipeline); ``timesteps`` are 0..999; ``text`` is the encoded prompt.
+        """
+        freqs = self.rotary.freqs[...]
+        time = self.time_embedding(timesteps) + self.noise_level_embedding(noise_level)
+        run = _rematerialised if self.config.remat else _directly
+        x = self.conv_in(jnp.concatenate([latents, low_res], axis=-1))
+        skips = [x]
+        for level, module in zip(self.down_blocks, self.down_temporal, strict=True):
+            for i in range(len(level.resnets)):
+                x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
+                skips.append(x)
+            if level.has_resample:
+                x = level.resample(x)
+                skips.append(x)
+            x = run(lambda module, x: module(x, time), module, x)
+        x = run(lambda block, x: block(x, time, text, freqs), self.mid_block, x)
+        x = run(lambda module, x: module(x, time), self.mid_temporal, x)
+        for level, module in zip(self.up_blocks, self.up_temporal, strict=True):
+            for i in range(len(level.resnets)):
+                x = jnp.concatenate([x, skips.pop()], axis=-1)
+                x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
+            if level.has_resample:
+                x = level.resample(x, skips[-1].shape[2:4])
+            x = run(lambda module, x: module(x, time), module, x)
+        assert not skips
+        return self.conv_out(self.conv_norm_out(x, activation=True)).astype(jnp.float32)
+
+
+def _directly(call: Callable, module: nnx.Module, x: Video) -> Video:
+    return call(module, x)
+
+
+def _rematerialised(call: Callable, module: nnx.Module, x: Video) -> Video:
+    graph, state = nnx.split(module)
+    return jax.checkpoint(lambda state, x: call(nnx.merge(graph, state), x))(state, x)
+
+
+def _down_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs) -> list[Level]:
+    levels, width_in = [], config.block_out_channels[0]
+    last = len(config.block_out_channels) - 1
+    for i, width in enumerate(config.block_out_channels):
+        levels.append(
+            Level(
+                config,
+                [width_in] + [width] * (config.layers_per_block - 1),
+                width,
+                time_channels,
+                only_cross=config.only_cross_attention[i] if i else None,
+                resample=Downsample if i < last else None,
+                rngs=rngs,
+            )
+        )
+        width_in = width
+    return levels
+
+
+def _up_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs) -> list[Level]:
+    widths, layers = config.block_out_channels, config.layers_per_block
+    skips = [widths[0]]
+    for i, width in enumerate(widths):
+        skips += [width] * layers + ([width] if i < len(widths) - 1 else [])
+    levels, current = [], widths[-1]
+    for i in reversed(range(len(widths))):
+        inputs = []
+        for _ in range(layers + 1):
+            inputs.append(current + skips.pop())
+            current = widths[i]
+        levels.append(
+            Level(
+                config,
+                inputs,
+                widths[i],
+                time_channels,
+                only_cross=config.only_cross_attention[i] if i else None,
+                resample=Upsample if i else None,
+                rngs=rngs,
+            )
+        )
+    return levels

@@ -1,0 +1,69 @@
+"""Transformer over space, text and time: the attention layer of the U-Net's blocks."""
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from uav_jax.layers.attention import CrossAttention, FeedForward, TemporalAttention
+from uav_jax.layers.norm import GroupNorm, layer_norm
+from uav_jax.layers.residual import ResidualBlock
+from uav_jax.models.unet.config import UNetConfig
+from uav_jax.shapes import Text, Video
+
+ADDED_EPSILON = 1e-6
+"""Epsilon of the GroupNorms that the video model added; the image model's own have 1e-5."""
+
+
+class TransformerBlock(nnx.Module):
+    """Attention 1, attention to the text, attention over time, GEGLU; pre-norm residuals."""
+
+    def __init__(self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs):
+        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        text = config.cross_attention_dim
+        self.only_cross = only_cross
+        self.norm1 = layer_norm(channels, **settings)
+        self.attn1 = CrossAttention(
+            channels, text if only_cross else channels, config.num_heads, **settings
+        )
+        self.norm2 = layer_norm(channels, **settings)
+        self.attn2 = CrossAttention(channels, text, config.num_heads, **settings)
+        self.norm_temporal = layer_norm(channels, **settings)
+        self.attn_temporal = TemporalAttention(channels, config.num_heads, **settings)
+        self.norm3 = layer_norm(channels, **settings)
+        self.ff = FeedForward(channels, **settings)
+
+    def __call__(self, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
+        x = x + self.attn1(self.norm1(x), text if self.only_cross else None)
+        x = x + self.attn2(self.norm2(x), text)
+        x = x + self.attn_temporal(self.norm_temporal(x), freqs)
+        return x + self.ff(self.norm3(x))
+
+
+class Transformer(nnx.Module):
+    """A temporal residual block, then one transformer block between two linear layers."""
+
+    def __init__(self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs):
+        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        self.resblock_temporal = ResidualBlock(
+            channels,
+            channels,
+            groups=config.norm_num_groups,
+            epsilon=ADDED_EPSILON,
+            temporal_kernels=(3, 3),
+            zero_init=True,
+            **settings,
+        )
+        self.norm = GroupNorm(
+            channels, config.norm_num_groups, epsilon=1e-6, per_frame=True, **settings
+        )
+        self.proj_in = nnx.Linear(channels, channels, **settings)
+        self.transformer_blocks = nnx.List(
+            [TransformerBlock(config, channels, only_cross, rngs=rngs)]
+        )
+        self.proj_out = nnx.Linear(channels, channels, **settings)
+
+    def __call__(self, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
+        residual = self.resblock_temporal(x)
+        x = self.proj_in(self.norm(residual))
+        for block in self.transformer_blocks:
+            x = block(x, text, freqs)
+        return self.proj_out(x) + residual

@@ -1,0 +1,111 @@
+"""Configuration of the two autoencoders."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VAEConfig:
+    """The factor-4 autoencoder of the x4 upscaler.
+
+    ``condition_channels`` > 0 makes it ``vae_video``: 3-D layers in the decoder's residual blocks
+    and the low-resolution branch with spatial feature transform (SFT). 0 is the plain ``vae_3d``.
+    """
+
+    block_out_channels: tuple[int, ...]
+    layers_per_block: int = 2
+    norm_num_groups: int = 32
+    latent_channels: int = 4
+    scaling_factor: float = 0.08333
+    condition_channels: int = 0
+    mid_attention: bool = True  # single-head self-attention over H*W in both middle blocks
+    dtype: DTypeLike = jnp.float32  # compute
+    param_dtype: DTypeLike = jnp.float32  # storage
+
+    def __post_init__(self):
+        for channels in (*self.block_out_channels, self.condition_channels):
+            if channels % self.norm_num_groups:
+                raise ValueError(f"{channels} channels are no multiple of {self.norm_num_groups} groups")
+
+    @property
+    def temporal(self) -> bool:
+        """Whether this is the video decoder."""
+        return self.condition_channels > 0
+
+    @classmethod
+    def from_published(cls, config: dict, **settings) -> "VAEConfig":
+        """From ``vae_3d_config.json`` or ``vae_video_config.json``."""
+        conditioned = bool(config.get("condition_img"))
+        if conditioned != bool(config.get("use_temporal_block")):
+            raise ValueError(
+                "vae config: condition_img and use_temporal_block differ; the published decoders "
+                "have both or neither"
+            )
+        if (config["in_channels"], config["out_channels"], config["act_fn"]) != (3, 3, "silu"):
+            raise ValueError("vae config: only 3 input and output channels with silu are supported")
+        return cls(
+            block_out_channels=tuple(config["block_out_channels"]),
+            layers_per_block=config["layers_per_block"],
+            norm_num_groups=config["norm_num_groups"],
+            latent_channels=config["latent_channels"],
+            scaling_factor=config["scaling_factor"],
+            condition_channels=config["condition_channels"] if conditioned else 0,
+            mid_attention=config.get("mid_block_add_attention", True),
+            **settings,
+        )
+
+    def to_published(self) -> dict:
+        """The JSON that the published code builds this network from."""
+        levels = len(self.block_out_channels)
+        plus = "_plus" if self.temporal else ""
+        config = {
+            "_class_name": "AutoencoderKLVideo" if self.temporal else "AutoencoderKL3D",
+            "act_fn": "silu",
+            "block_out_channels": list(self.block_out_channels),
+            "down_block_types": ["DownEncoderBlock3D"] * levels,
+            "in_channels": 3,
+            "latent_channels": self.latent_channels,
+            "layers_per_block": self.layers_per_block,
+            "norm_num_groups": self.norm_num_groups,
+            "out_channels": 3,
+            "sample_size": 256,
+            "up_block_types": [f"UpDecoderBlock3D{plus}"] * levels,
+            "scaling_factor": self.scaling_factor,
+        }
+        if not self.mid_attention:
+            config["mid_block_add_attention"] = False
+        if self.temporal:
+            config |= {
+                "condition_img": True,
+                "condition_channels": self.condition_channels,
+                "use_temporal_block": True,
+            }
+        return config
+
+    @classmethod
+    def released(cls, *, video: bool, **settings) -> "VAEConfig":
+        """The released autoencoders: ``vae_3d`` (55 M) and, with ``video``, ``vae_video`` (114 M)."""
+        return cls(
+            block_out_channels=(128, 256, 512), condition_channels=128 if video else 0, **settings
+        )
+
+    @classmethod
+    def golden_small(cls, *, video: bool, **settings) -> "VAEConfig":
+        """The small sizes of the golden files."""
+        return cls(
+            block_out_channels=(32, 32, 64), condition_channels=32 if video else 0, **settings
+        )
+
+    @classmethod
+    def default_model(cls, *, video: bool, **settings) -> "VAEConfig":
+        """The autoencoders that ship with the package: thin at full resolution, no attention."""
+        return cls(
+            block_out_channels=(16, 32, 64),
+            layers_per_block=1,
+            norm_num_groups=8,
+            condition_channels=64 if video else 0,
+            mid_attention=False,
+            **settings,
+        )

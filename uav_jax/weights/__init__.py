@@ -1,0 +1,1 @@
+"""Weights: rules as data, one strict engine, readers and writers of checkpoint files."""
