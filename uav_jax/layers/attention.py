@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from uav_jax.layers.embedding import relative_position_buckets, rotate
+from uav_jax.layers.linear import Embed, Linear
 from uav_jax.shapes import Video
 
 MAX_SCORES = 2**25
@@ -61,14 +62,14 @@ class CrossAttention(nnx.Module):
         *,
         dtype: DTypeLike,
         param_dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.heads = heads
-        self.to_q = nnx.Linear(channels, channels, use_bias=False, **settings)
-        self.to_k = nnx.Linear(context_channels, channels, use_bias=False, **settings)
-        self.to_v = nnx.Linear(context_channels, channels, use_bias=False, **settings)
-        self.to_out = nnx.Linear(channels, channels, **settings)
+        self.to_q = Linear(channels, channels, use_bias=False, **settings)
+        self.to_k = Linear(context_channels, channels, use_bias=False, **settings)
+        self.to_v = Linear(context_channels, channels, use_bias=False, **settings)
+        self.to_out = Linear(channels, channels, **settings)
 
     def __call__(self, x: Video, context: Float[Array, "B L D"] | None = None) -> Video:
         """``x`` is B T H W C. With a context every frame attends to it; without, to its own H*W."""
@@ -101,17 +102,16 @@ class TemporalAttention(nnx.Module):
         max_distance: int = 32,
         dtype: DTypeLike,
         param_dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
-        zeros = nnx.initializers.zeros
         self.heads, self.buckets, self.max_distance = heads, buckets, max_distance
-        self.to_q = nnx.Linear(channels, channels, use_bias=False, **settings)
-        self.to_k = nnx.Linear(channels, channels, use_bias=False, **settings)
-        self.to_v = nnx.Linear(channels, channels, use_bias=False, **settings)
-        self.to_out = nnx.Linear(channels, channels, kernel_init=zeros, **settings)
-        self.relative_attention_bias = nnx.Embed(
-            buckets, heads, param_dtype=param_dtype, dtype=jnp.float32, rngs=rngs
+        self.to_q = Linear(channels, channels, use_bias=False, **settings)
+        self.to_k = Linear(channels, channels, use_bias=False, **settings)
+        self.to_v = Linear(channels, channels, use_bias=False, **settings)
+        self.to_out = Linear(channels, channels, zero_init=True, **settings)
+        self.relative_attention_bias = Embed(
+            buckets, heads, dtype=jnp.float32, param_dtype=param_dtype, rngs=rngs
         )
 
     def __call__(self, x: Video, freqs: Float[Array, " half"]) -> Video:
@@ -134,11 +134,11 @@ class FeedForward(nnx.Module):
     """GEGLU: the first half of a projection times the exact GELU of the second half, then linear."""
 
     def __init__(
-        self, channels: int, *, dtype: DTypeLike, param_dtype: DTypeLike, rngs: nnx.Rngs
+        self, channels: int, *, dtype: DTypeLike, param_dtype: DTypeLike, rngs: nnx.Rngs | None
     ):
         settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
-        self.proj = nnx.Linear(channels, 8 * channels, **settings)
-        self.out = nnx.Linear(4 * channels, channels, **settings)
+        self.proj = Linear(channels, 8 * channels, **settings)
+        self.out = Linear(4 * channels, channels, **settings)
 
     def __call__(self, x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
         value, gate = jnp.split(self.proj(x), 2, axis=-1)

@@ -13,12 +13,10 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from uav_jax.layers.linear import lecun_normal, parameter
 from uav_jax.shapes import Frames, Video
 
 Padding = Sequence[tuple[int, int]]
-
-_conv_init = nnx.initializers.lecun_normal()
-
 
 def _conv2d(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     return jax.lax.conv_general_dilated(
@@ -93,10 +91,10 @@ class _Convolution(nnx.Module):
         zero_init: bool = False,
         dtype: DTypeLike,
         param_dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
-        init = nnx.initializers.zeros if zero_init else _conv_init
-        self.kernel = nnx.Param(init(rngs.params(), kernel_shape, param_dtype))
+        init = nnx.initializers.zeros if zero_init else lecun_normal
+        self.kernel = parameter(init, kernel_shape, param_dtype, rngs)
         self.bias = nnx.Param(jnp.zeros(kernel_shape[-1:], param_dtype))
         self.dtype = dtype
 

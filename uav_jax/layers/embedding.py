@@ -9,6 +9,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from uav_jax.layers.linear import Linear
 from uav_jax.shapes import PerSample
 
 
@@ -34,12 +35,12 @@ class TimestepEmbedding(nnx.Module):
         *,
         dtype: DTypeLike,
         param_dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         self.width = width
         settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
-        self.linear_1 = nnx.Linear(width, out, **settings)
-        self.linear_2 = nnx.Linear(out, out, **settings)
+        self.linear_1 = Linear(width, out, **settings)
+        self.linear_2 = Linear(out, out, **settings)
 
     def __call__(self, timesteps: PerSample) -> Float[Array, "B out"]:
         return self.linear_2(jax.nn.silu(self.linear_1(sinusoidal_embedding(timesteps, self.width))))

@@ -40,7 +40,7 @@ class GroupNorm(nnx.Module):
         per_frame: bool = False,
         dtype: DTypeLike,
         param_dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         del rngs
         self.scale = nnx.Param(jnp.ones((channels,), param_dtype))
@@ -62,6 +62,27 @@ class GroupNorm(nnx.Module):
         return y.reshape(x.shape).astype(self.dtype)
 
 
-def layer_norm(channels: int, *, epsilon: float = 1e-5, **settings) -> nnx.LayerNorm:
-    """LayerNorm over channels with two-pass float32 statistics."""
-    return nnx.LayerNorm(channels, epsilon=epsilon, use_fast_variance=False, **settings)
+class LayerNorm(nnx.Module):
+    """LayerNorm over channels, epsilon 1e-5."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        epsilon: float = 1e-5,
+        dtype: DTypeLike,
+        param_dtype: DTypeLike,
+        rngs: nnx.Rngs | None = None,
+    ):
+        del rngs
+        self.scale = nnx.Param(jnp.ones((channels,), param_dtype))
+        self.bias = nnx.Param(jnp.zeros((channels,), param_dtype))
+        self.epsilon = epsilon
+        self.dtype = dtype
+
+    def __call__(self, x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
+        x = x.astype(jnp.float32)
+        centred = x - x.mean(-1, keepdims=True)
+        variance = jnp.square(centred).mean(-1, keepdims=True)
+        y = centred * jax.lax.rsqrt(variance + self.epsilon) * self.scale[...] + self.bias[...]
+        return y.astype(self.dtype)

@@ -73,7 +73,7 @@ class Downsample(nnx.Module):
         asymmetric: bool = False,
         dtype: DTypeLike,
         param_dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         padding = ((0, 1), (0, 1)) if asymmetric else ((1, 1), (1, 1))
         self.conv = Conv2d(
@@ -94,7 +94,7 @@ class Upsample(nnx.Module):
     """Nearest-neighbour enlargement (x2, or to a given size) and a 3x3 convolution."""
 
     def __init__(
-        self, channels: int, *, dtype: DTypeLike, param_dtype: DTypeLike, rngs: nnx.Rngs
+        self, channels: int, *, dtype: DTypeLike, param_dtype: DTypeLike, rngs: nnx.Rngs | None
     ):
         self.conv = Conv2d(channels, channels, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
 

@@ -6,6 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from uav_jax.layers.conv import Conv2d, Conv3d, TemporalConv
+from uav_jax.layers.linear import Linear
 from uav_jax.layers.norm import GroupNorm
 from uav_jax.shapes import Video
 
@@ -33,7 +34,7 @@ class ResidualBlock(nnx.Module):
         zero_init: bool = False,
         dtype: DTypeLike,
         param_dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.norm1 = GroupNorm(in_channels, in_groups or groups, epsilon=epsilon, **settings)
@@ -48,7 +49,7 @@ class ResidualBlock(nnx.Module):
             self.conv1 = Conv2d(in_channels, out_channels, **settings)
             self.conv2 = Conv2d(out_channels, out_channels, zero_init=zero_init, **settings)
         if time_channels:
-            self.time_emb_proj = nnx.Linear(time_channels, out_channels, **settings)
+            self.time_emb_proj = Linear(time_channels, out_channels, **settings)
         if in_channels != out_channels:
             self.conv_shortcut = Conv2d(in_channels, out_channels, 1, **settings)
         if add_3d:

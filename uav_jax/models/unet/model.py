@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from uav_jax.layers.conv import Conv2d
 from uav_jax.layers.embedding import RotaryFrequencies, TimestepEmbedding
+from uav_jax.layers.linear import Embed
 from uav_jax.layers.norm import GroupNorm
 from uav_jax.layers.resample import Downsample, Upsample
 from uav_jax.layers.residual import ResidualBlock
@@ -30,7 +31,7 @@ IMAGE_EPSILON = 1e-5
 class TemporalModule(nnx.Module):
     """Equation (1): a (5,1,1)/(3,1,1) temporal block, a spatial block, and a zero 1x1 conv."""
 
-    def __init__(self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs):
+    def __init__(self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs | None):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         block = dict(
             groups=config.norm_num_groups,
@@ -58,7 +59,7 @@ class Level(nnx.Module):
         *,
         only_cross: bool | None,
         resample: type[Downsample] | type[Upsample] | None,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None,
     ):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         self.resnets = nnx.List(
@@ -92,7 +93,7 @@ class Level(nnx.Module):
 class MidBlock(nnx.Module):
     """Residual block, transformer with self-attention over space, residual block."""
 
-    def __init__(self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs):
+    def __init__(self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs | None):
         block = dict(
             groups=config.norm_num_groups,
             epsilon=IMAGE_EPSILON,
@@ -113,14 +114,14 @@ class MidBlock(nnx.Module):
 class VideoUNet(nnx.Module):
     """Predicts v for a clip; every height and width works."""
 
-    def __init__(self, config: UNetConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: UNetConfig, *, rngs: nnx.Rngs | None):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         widths = config.block_out_channels
         time_channels = 4 * widths[0]
         self.config = config
         self.conv_in = Conv2d(config.in_channels, widths[0], **settings)
         self.time_embedding = TimestepEmbedding(widths[0], time_channels, **settings)
-        self.noise_level_embedding = nnx.Embed(config.num_noise_levels, time_channels, **settings)
+        self.noise_level_embedding = Embed(config.num_noise_levels, time_channels, **settings)
         self.rotary = RotaryFrequencies(config.rotary_dims)
         self.down_blocks = nnx.List(_down_levels(config, time_channels, rngs))
         self.down_temporal = nnx.List(
@@ -185,7 +186,7 @@ def _rematerialised(call: Callable, module: nnx.Module, x: Video) -> Video:
     return jax.checkpoint(lambda state, x: call(nnx.merge(graph, state), x))(state, x)
 
 
-def _down_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs) -> list[Level]:
+def _down_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs | None) -> list[Level]:
     levels, width_in = [], config.block_out_channels[0]
     last = len(config.block_out_channels) - 1
     for i, width in enumerate(config.block_out_channels):
@@ -204,7 +205,7 @@ def _down_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs) -> list
     return levels
 
 
-def _up_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs) -> list[Level]:
+def _up_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs | None) -> list[Level]:
     widths, layers = config.block_out_channels, config.layers_per_block
     skips = [widths[0]]
     for i, width in enumerate(widths):

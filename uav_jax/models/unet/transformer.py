@@ -4,7 +4,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from uav_jax.layers.attention import CrossAttention, FeedForward, TemporalAttention
-from uav_jax.layers.norm import GroupNorm, layer_norm
+from uav_jax.layers.linear import Linear
+from uav_jax.layers.norm import GroupNorm, LayerNorm
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.shapes import Text, Video
@@ -16,19 +17,19 @@ ADDED_EPSILON = 1e-6
 class TransformerBlock(nnx.Module):
     """Attention 1, attention to the text, attention over time, GEGLU; pre-norm residuals."""
 
-    def __init__(self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs):
+    def __init__(self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs | None):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         text = config.cross_attention_dim
         self.only_cross = only_cross
-        self.norm1 = layer_norm(channels, **settings)
+        self.norm1 = LayerNorm(channels, **settings)
         self.attn1 = CrossAttention(
             channels, text if only_cross else channels, config.num_heads, **settings
         )
-        self.norm2 = layer_norm(channels, **settings)
+        self.norm2 = LayerNorm(channels, **settings)
         self.attn2 = CrossAttention(channels, text, config.num_heads, **settings)
-        self.norm_temporal = layer_norm(channels, **settings)
+        self.norm_temporal = LayerNorm(channels, **settings)
         self.attn_temporal = TemporalAttention(channels, config.num_heads, **settings)
-        self.norm3 = layer_norm(channels, **settings)
+        self.norm3 = LayerNorm(channels, **settings)
         self.ff = FeedForward(channels, **settings)
 
     def __call__(self, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
@@ -41,7 +42,7 @@ class TransformerBlock(nnx.Module):
 class Transformer(nnx.Module):
     """A temporal residual block, then one transformer block between two linear layers."""
 
-    def __init__(self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs):
+    def __init__(self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs | None):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         self.resblock_temporal = ResidualBlock(
             channels,
@@ -55,11 +56,11 @@ class Transformer(nnx.Module):
         self.norm = GroupNorm(
             channels, config.norm_num_groups, epsilon=1e-6, per_frame=True, **settings
         )
-        self.proj_in = nnx.Linear(channels, channels, **settings)
+        self.proj_in = Linear(channels, channels, **settings)
         self.transformer_blocks = nnx.List(
             [TransformerBlock(config, channels, only_cross, rngs=rngs)]
         )
-        self.proj_out = nnx.Linear(channels, channels, **settings)
+        self.proj_out = Linear(channels, channels, **settings)
 
     def __call__(self, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
         residual = self.resblock_temporal(x)

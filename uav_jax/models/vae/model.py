@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from uav_jax.layers.attention import attention
 from uav_jax.layers.conv import Conv2d
+from uav_jax.layers.linear import Linear
 from uav_jax.layers.norm import GroupNorm
 from uav_jax.layers.resample import Downsample, Upsample
 from uav_jax.layers.residual import ResidualBlock
@@ -22,26 +23,26 @@ from uav_jax.shapes import Video
 EPSILON = 1e-6
 
 
-def _block(config: VAEConfig, rngs: nnx.Rngs) -> dict:
+def _block(config: VAEConfig, rngs: nnx.Rngs | None) -> dict:
     return dict(groups=config.norm_num_groups, epsilon=EPSILON, **_settings(config, rngs))
 
 
-def _settings(config: VAEConfig, rngs: nnx.Rngs) -> dict:
+def _settings(config: VAEConfig, rngs: nnx.Rngs | None) -> dict:
     return dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
 
 
 class SpatialAttention(nnx.Module):
     """Single-head self-attention over the H*W positions of each frame, plus the input."""
 
-    def __init__(self, config: VAEConfig, channels: int, *, rngs: nnx.Rngs):
+    def __init__(self, config: VAEConfig, channels: int, *, rngs: nnx.Rngs | None):
         settings = _settings(config, rngs)
         self.group_norm = GroupNorm(
             channels, config.norm_num_groups, epsilon=EPSILON, per_frame=True, **settings
         )
-        self.query = nnx.Linear(channels, channels, **settings)
-        self.key = nnx.Linear(channels, channels, **settings)
-        self.value = nnx.Linear(channels, channels, **settings)
-        self.proj_attn = nnx.Linear(channels, channels, **settings)
+        self.query = Linear(channels, channels, **settings)
+        self.key = Linear(channels, channels, **settings)
+        self.value = Linear(channels, channels, **settings)
+        self.proj_attn = Linear(channels, channels, **settings)
 
     def __call__(self, x: Video) -> Video:
         B, T, H, W, C = x.shape
@@ -53,7 +54,7 @@ class SpatialAttention(nnx.Module):
 class MidBlock(nnx.Module):
     """Residual block, attention, residual block."""
 
-    def __init__(self, config: VAEConfig, channels: int, *, add_3d: bool, rngs: nnx.Rngs):
+    def __init__(self, config: VAEConfig, channels: int, *, add_3d: bool, rngs: nnx.Rngs | None):
         block = dict(add_3d=add_3d, **_block(config, rngs))
         self.resnets = nnx.List([ResidualBlock(channels, channels, **block) for _ in range(2)])
         if config.mid_attention:
@@ -96,7 +97,7 @@ def _levels(config, widths, width_in, layers, resample, *, add_3d=False, rngs) -
 class Encoder(nnx.Module):
     """Frames to the mean and log-variance of their latents (before ``quant_conv``)."""
 
-    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
         settings, widths = _settings(config, rngs), config.block_out_channels
         self.conv_in = Conv2d(3, widths[0], **settings)
         self.down_blocks = nnx.List(
@@ -125,7 +126,7 @@ class Encoder(nnx.Module):
 class ConditionFuse(nnx.Module):
     """Scale and shift of equation (1) from the low-resolution branch and the features."""
 
-    def __init__(self, config: VAEConfig, channels: int, *, rngs: nnx.Rngs):
+    def __init__(self, config: VAEConfig, channels: int, *, rngs: nnx.Rngs | None):
         block, settings = _block(config, rngs), _settings(config, rngs)
         self.shared = nnx.List(
             [
@@ -146,7 +147,7 @@ class ConditionFuse(nnx.Module):
 class Decoder(nnx.Module):
     """Latents (after ``post_quant_conv``) to frames, 4 times as large."""
 
-    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
         settings, widths = _settings(config, rngs), config.block_out_channels[::-1]
         self.conv_in = Conv2d(config.latent_channels, widths[0], **settings)
         if config.temporal:
@@ -199,7 +200,7 @@ class Decoder(nnx.Module):
 class VideoAutoencoder(nnx.Module):
     """``vae_3d`` or ``vae_video``, by its config. Latents here are unscaled."""
 
-    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
         settings, latent = _settings(config, rngs), config.latent_channels
         self.config = config
         self.encoder = Encoder(config, rngs=rngs)

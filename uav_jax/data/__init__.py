@@ -1,0 +1,1 @@
+"""Training data: photos from packages, synthetic camera motion, degradation, batches."""

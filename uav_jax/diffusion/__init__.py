@@ -1,0 +1,1 @@
+"""Schedules, solvers, windows and the sampling loop."""

@@ -1,0 +1,1 @@
+"""Training: what trains, the losses, the step, and the one loop."""

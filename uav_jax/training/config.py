@@ -1,0 +1,69 @@
+"""A recipe: everything one training run depends on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from uav_jax.data.loader import DataConfig
+from uav_jax.diffusion.schedule import ScheduleConfig
+from uav_jax.models.clip.config import TextEncoderConfig
+from uav_jax.models.unet.config import UNetConfig
+from uav_jax.models.vae.config import VAEConfig
+
+Stage = Literal["image_autoencoder", "image_unet", "temporal_unet", "video_decoder"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerConfig:
+    """Adam with warm-up, clipping by global norm and an exponential moving average."""
+
+    learning_rate: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    warmup_steps: int = 100
+    clip_norm: float | None = 1.0  # None: no clipping
+    ema_decay: float = 0.999
+
+    def __post_init__(self):
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay {self.ema_decay} is outside [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """One run of ``train.py``. Later stages read the weights of earlier ones from their folders."""
+
+    stage: Stage
+    data: DataConfig
+    steps: int
+    optimizer: OptimizerConfig = OptimizerConfig()
+    vae: VAEConfig | None = None
+    unet: UNetConfig | None = None
+    text_encoder: TextEncoderConfig | None = None
+    schedule: ScheduleConfig = ScheduleConfig()
+    autoencoder_from: str | None = None  # work folder of the image autoencoder
+    unet_from: str | None = None  # work folder of the U-Net
+    noise_levels: tuple[int, int] = (0, 350)  # drawn for the low-resolution frames
+    sampling_steps: int = 4  # of the latents that the video decoder is trained on
+    true_latents: float = 0.25  # fraction of the decoder's batches on encoded targets instead
+    lpips_weight: float = 1.0
+    kl_weight: float = 1e-6
+    seed: int = 0
+    log_every: int = 20  # steps
+    checkpoint_every: int = 200  # steps
+    keep_checkpoints: int = 2
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"steps {self.steps} is not positive")
+        needs = {
+            "image_autoencoder": ("vae",),
+            "image_unet": ("vae", "unet", "text_encoder", "autoencoder_from"),
+            "temporal_unet": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
+            "video_decoder": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
+        }
+        if self.stage not in needs:
+            raise ValueError(f"stage {self.stage!r}; expected one of {', '.join(needs)}")
+        missing = [name for name in needs[self.stage] if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"stage {self.stage} needs {', '.join(missing)}")

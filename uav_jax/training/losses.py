@@ -1,0 +1,39 @@
+"""Losses of the training stages, each a scalar mean over the batch."""
+
+import jax.numpy as jnp
+from einops import rearrange
+from jaxtyping import Array, Float
+
+from uav_jax.metrics.lpips import LPIPSWeights, lpips
+from uav_jax.shapes import Video
+
+LPIPS_WINDOW = 64
+"""LPIPS is taken on the middle of a crop, away from the borders' padding, at half the cost."""
+
+LPIPS_STAGES = 3
+"""VGG stages used for training: up to conv3_3, which is where the cost is still bearable."""
+
+
+def mean_squared_error(prediction: Video, target: Video) -> Float[Array, ""]:
+    """The v-prediction loss: mean over every element."""
+    return jnp.mean(jnp.square(prediction - target))
+
+
+def kl_to_standard_normal(mean: Video, log_variance: Video) -> Float[Array, ""]:
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) per element (Kingma & Welling, 2014, appendix B)."""
+    return 0.5 * jnp.mean(jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
+
+
+def _centre(video: Video) -> Video:
+    top, left = ((size - min(size, LPIPS_WINDOW)) // 2 for size in video.shape[2:4])
+    return video[:, :, top : top + LPIPS_WINDOW, left : left + LPIPS_WINDOW]
+
+
+def reconstruction_loss(
+    prediction: Video, target: Video, weights: LPIPSWeights, lpips_weight: float
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """L1 plus weighted LPIPS (VGG16) frame by frame; RGB in [-1, 1]. Returns (loss, parts)."""
+    l1 = jnp.mean(jnp.abs(prediction - target))
+    frames = [rearrange(_centre(v), "b t h w c -> (b t) h w c") for v in (prediction, target)]
+    perceptual = jnp.mean(lpips(weights, *frames, stages=LPIPS_STAGES))
+    return l1 + lpips_weight * perceptual, {"l1": l1, "lpips_vgg": perceptual}

@@ -1,0 +1,75 @@
+"""The optimizer step: gradient of the trained parameters only, clipping, Adam, moving average."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from uav_jax.training.config import OptimizerConfig
+from uav_jax.training.functional import Parameters
+
+Metrics = dict[str, Array]
+Batch = dict[str, Array]
+Loss = Callable[[Parameters, Parameters, Batch, Array], tuple[Array, Metrics]]
+"""``loss(trained, frozen, batch, key) -> (scalar, metrics)``."""
+
+
+class TrainState(NamedTuple):
+    """What changes from step to step, and is saved."""
+
+    step: Int[Array, ""]
+    trained: Parameters
+    average: Parameters
+    optimizer: optax.OptState
+
+
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Clipping by global norm (optional), then Adam with linear warm-up."""
+    rate = optax.linear_schedule(
+        config.learning_rate / max(config.warmup_steps, 1),
+        config.learning_rate,
+        config.warmup_steps,
+    )
+    adam = optax.adam(
+        rate if config.warmup_steps else config.learning_rate,
+        config.beta1,
+        config.beta2,
+        config.epsilon,
+    )
+    if config.clip_norm is None:
+        return adam
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+
+
+def initial_state(trained: Parameters, config: OptimizerConfig) -> TrainState:
+    """Step 0; the average starts as a copy."""
+    average = {name: jnp.array(value) for name, value in trained.items()}
+    optimizer = make_optimizer(config).init(trained)
+    return TrainState(jnp.zeros((), jnp.int32), trained, average, optimizer)
+
+
+def make_train_step(loss: Loss, config: OptimizerConfig):
+    """``step(state, frozen, batch, key) -> (state, metrics)``, not yet jitted.
+
+    ``key`` is the run's key; the step folds its number in. Metrics hold ``loss`` and ``grad_norm``
+    (before clipping).
+    """
+    optimizer = make_optimizer(config)
+
+    def step(state: TrainState, frozen: Parameters, batch: Batch, key: Array):
+        key = jax.random.fold_in(key, state.step)
+        (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
+            state.trained, frozen, batch, key
+        )
+        updates, moments = optimizer.update(gradient, state.optimizer, state.trained)
+        trained: Parameters = optax.apply_updates(state.trained, updates)  # pyright: ignore
+        # The average's early steps count less than its decay says, so that it forgets the start.
+        decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
+        average = jax.tree.map(lambda a, b: a + (1 - decay) * (b - a), state.average, trained)
+        metrics = {"loss": value, "grad_norm": optax.global_norm(gradient), **metrics}
+        return TrainState(state.step + 1, trained, average, moments), metrics
+
+    return step

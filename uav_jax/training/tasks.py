@@ -1,0 +1,211 @@
+"""The stages: for each, its parameters, its partition, and its loss."""
+
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from uav_jax.diffusion.ddim import ddim_steps, ddim_update
+from uav_jax.diffusion.schedule import add_noise, alphas_cumprod, velocity
+from uav_jax.metrics.lpips import load_lpips
+from uav_jax.models.unet.model import VideoUNet
+from uav_jax.models.vae.model import VideoAutoencoder
+from uav_jax.training.checkpoint import load_average
+from uav_jax.training.config import TrainConfig
+from uav_jax.training.functional import Functional, Parameters, initialise
+from uav_jax.training.losses import kl_to_standard_normal, mean_squared_error, reconstruction_loss
+from uav_jax.training.partition import (
+    DECODER_WHOLE,
+    EVERYTHING,
+    UNET_IMAGE,
+    UNET_TEMPORAL,
+    Partition,
+)
+from uav_jax.training.step import Batch, Loss, Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the loop needs of a stage."""
+
+    trained: Parameters
+    frozen: Parameters
+    loss: Loss
+
+
+def to_unit_range(frames: Array) -> Array:
+    """uint8 to float in [-1, 1]."""
+    return frames.astype(jnp.float32) / 127.5 - 1
+
+
+def _under(prefix: str, parameters: Parameters) -> Parameters:
+    return {f"{prefix}/{name}": value for name, value in parameters.items()}
+
+
+def _part(prefix: str, parameters: Parameters) -> Parameters:
+    cut = len(prefix) + 1
+    return {n[cut:]: v for n, v in parameters.items() if n.startswith(f"{prefix}/")}
+
+
+def _lpips_weights(config: TrainConfig) -> Parameters:
+    return _under("lpips", load_lpips(f"{config.data.directory}/lpips/vgg16.ckpt"))
+
+
+def image_autoencoder(config: TrainConfig) -> Task:
+    """Encoder and plain decoder on single images: L1, LPIPS and a small KL term."""
+    assert config.vae is not None
+    vae_config = replace(config.vae, condition_channels=0)
+    vae = Functional.of(lambda: VideoAutoencoder(vae_config, rngs=None))
+
+    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
+        model = vae.bind(trained)
+        target = to_unit_range(batch["target"])
+        mean, log_variance = model.moments(target)
+        log_variance = jnp.clip(log_variance, -30, 20)
+        noise = jax.random.normal(key, mean.shape)
+        decoded = model.decode(mean + jnp.exp(0.5 * log_variance) * noise)
+        value, metrics = reconstruction_loss(
+            decoded, target, _part("lpips", frozen), config.lpips_weight
+        )
+        kl = kl_to_standard_normal(mean, log_variance)
+        return value + config.kl_weight * kl, {**metrics, "latent_std": jnp.std(mean)}
+
+    parameters = initialise(lambda rngs: VideoAutoencoder(vae_config, rngs=rngs), config.seed)
+    trained, frozen = EVERYTHING.split(parameters)
+    return Task(trained, {**frozen, **_lpips_weights(config)}, loss)
+
+
+def _encode(vae: VideoAutoencoder, target: Array) -> Array:
+    return vae.moments(target)[0] * vae.config.scaling_factor
+
+
+def unet(config: TrainConfig, partition: Partition) -> Task:
+    """v-prediction on encoded targets; ``partition`` says which layers learn."""
+    assert config.vae and config.unet and config.autoencoder_from
+    unet_config, vae_config = config.unet, replace(config.vae, condition_channels=0)
+    vae = Functional.of(lambda: VideoAutoencoder(vae_config, rngs=None))
+    network = Functional.of(lambda: VideoUNet(unet_config, rngs=None))
+    alphas = alphas_cumprod(config.schedule)
+
+    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
+        model = network.bind({**trained, **_part("unet", frozen)})
+        latents = _encode(vae.bind(_part("vae", frozen)), to_unit_range(batch["target"]))
+        latents = jax.lax.stop_gradient(latents)
+        low_res = to_unit_range(batch["low_quality"])
+        return v_prediction_loss(
+            model, alphas, latents, low_res, frozen["text"][batch["prompt"]], key, config
+        )
+
+    if config.unet_from:
+        parameters = load_average(config.unet_from)
+        fresh = initialise(lambda rngs: VideoUNet(unet_config, rngs=rngs), config.seed)
+        parameters = {**fresh, **parameters}
+    else:
+        parameters = initialise(lambda rngs: VideoUNet(unet_config, rngs=rngs), config.seed)
+    trained, frozen = partition.split(parameters)
+    autoencoder = _under("vae", load_average(config.autoencoder_from))
+    return Task(
+        trained, {**_under("unet", frozen), **autoencoder, "text": prompt_embeddings(config)}, loss
+    )
+
+
+def v_prediction_loss(
+    model: VideoUNet,
+    alphas: np.ndarray,
+    latents: Array,
+    low_res: Array,
+    text: Array,
+    key: Array,
+    config: TrainConfig,
+) -> tuple[Array, Metrics]:
+    """Mean squared error of v at random times, low-resolution frames noised to random levels."""
+    keys = jax.random.split(key, 4)
+    batch = latents.shape[0]
+    low, high = config.noise_levels
+    level = jax.random.randint(keys[0], (batch,), low, high + 1)
+    # Times are stratified over the batch, which lowers the variance of the loss.
+    offset = jax.random.uniform(keys[1], (batch,))
+    strata = (jnp.arange(batch) + offset) / batch
+    timesteps = (strata * config.schedule.num_train_timesteps).astype(jnp.int32)
+    noise = jax.random.normal(keys[2], latents.shape)
+    condition = add_noise(alphas, low_res, jax.random.normal(keys[3], low_res.shape), level)
+    noisy = add_noise(alphas, latents, noise, timesteps)
+    prediction = model(noisy, condition, timesteps, level, text)
+    return mean_squared_error(prediction, velocity(alphas, latents, noise, timesteps)), {}
+
+
+def sample_latents(
+    model: VideoUNet,
+    low_res: Array,
+    text: Array,
+    level: Array,
+    key: Array,
+    config: TrainConfig,
+) -> Array:
+    """Latents that the U-Net makes in ``sampling_steps`` DDIM steps without guidance."""
+    alphas = alphas_cumprod(config.schedule)
+    keys = jax.random.split(key)
+    condition = add_noise(alphas, low_res, jax.random.normal(keys[0], low_res.shape), level)
+    latents = jax.random.normal(keys[1], (*low_res.shape[:-1], 4))
+
+    def step(x, row):
+        t, alpha, previous = row
+        v = model(x, condition, jnp.full(x.shape[:1], t), level, text)
+        return ddim_update(alpha, previous, x, v), None
+
+    steps = ddim_steps(config.schedule, config.sampling_steps)
+    return jax.lax.scan(step, latents, jax.tree.map(jnp.asarray, steps))[0]
+
+
+def video_decoder(config: TrainConfig) -> Task:
+    """The SFT decoder on latents made by the U-Net: L1 and LPIPS to the clean frames."""
+    assert config.vae and config.unet and config.autoencoder_from and config.unet_from
+    unet_config, vae_config = config.unet, config.vae
+    vae = Functional.of(lambda: VideoAutoencoder(vae_config, rngs=None))
+    network = Functional.of(lambda: VideoUNet(unet_config, rngs=None))
+    scale = vae_config.scaling_factor
+
+    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
+        model = vae.bind({**trained, **_part("vae", frozen)})
+        target, low_res = to_unit_range(batch["target"]), to_unit_range(batch["low_quality"])
+        keys = jax.random.split(key, 3)
+        level = jax.random.randint(keys[0], target.shape[:1], *config.noise_levels)
+        text = frozen["text"][batch["prompt"]]
+        sampled = sample_latents(
+            network.bind(_part("unet", frozen)), low_res, text, level, keys[1], config
+        )
+        encoded = _encode(model, target)
+        true = jax.random.uniform(keys[2], (target.shape[0], 1, 1, 1, 1)) < config.true_latents
+        latents = jax.lax.stop_gradient(jnp.where(true, encoded, sampled))
+        decoded = model.decode(latents / scale, low_res)
+        return reconstruction_loss(decoded, target, _part("lpips", frozen), config.lpips_weight)
+
+    fresh = initialise(lambda rngs: VideoAutoencoder(vae_config, rngs=rngs), config.seed)
+    parameters = {**fresh, **load_average(config.autoencoder_from)}
+    trained, frozen = DECODER_WHOLE.split(parameters)
+    network_values = _under("unet", load_unet(config))
+    text = {"text": prompt_embeddings(config)}
+    return Task(
+        trained, {**_under("vae", frozen), **network_values, **_lpips_weights(config), **text}, loss
+    )
+
+
+def load_unet(config: TrainConfig) -> Parameters:
+    """The U-Net's averaged parameters: those a stage trained over those it kept frozen."""
+    raise NotImplementedError
+
+
+def prompt_embeddings(config: TrainConfig) -> Array:
+    """Encoded (positive, negative, empty) prompts, ``(3, 77, D)``."""
+    raise NotImplementedError
+
+
+def make_task(config: TrainConfig) -> Task:
+    """The task of a recipe's stage."""
+    if config.stage == "image_autoencoder":
+        return image_autoencoder(config)
+    if config.stage == "video_decoder":
+        return video_decoder(config)
+    return unet(config, UNET_IMAGE if config.stage == "image_unet" else UNET_TEMPORAL)
