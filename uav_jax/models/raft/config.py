@@ -1,0 +1,32 @@
+"""Configuration of the optical-flow network."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RAFTConfig:
+    """RAFT (Teed & Deng, ECCV 2020) with the released ("things") widths as defaults."""
+
+    encoder_channels: tuple[int, int, int] = (64, 96, 128)
+    feature_channels: int = 256
+    hidden_channels: int = 128  # the context network gives twice as many: hidden state and input
+    motion_channels: tuple[int, int, int, int] = (256, 192, 128, 64)  # convc1, convc2, convf1, convf2
+    motion_out_channels: int = 128  # flow included
+    head_channels: int = 256
+    correlation_levels: int = 4
+    correlation_radius: int = 4
+    iterations: int = 20
+    dtype: DTypeLike = jnp.float32  # compute
+    param_dtype: DTypeLike = jnp.float32  # storage
+
+    def __post_init__(self):
+        if self.iterations < 1:
+            raise ValueError(f"RAFT iterations {self.iterations} is not positive")
+
+    @classmethod
+    def released(cls, **settings) -> "RAFTConfig":
+        """The released network, 5.3 M parameters."""
+        return cls(**settings)
