@@ -1,12 +1,19 @@
 """Checkpoints of a run: Orbax, asynchronous, the last few kept, restored exactly."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import Array
+from safetensors.numpy import load_file, save_file
 
 from uav_jax.training.functional import Parameters
 from uav_jax.training.step import TrainState
+
+NETWORK = "network.safetensors"
 
 
 class Checkpoints:
@@ -36,13 +43,17 @@ class Checkpoints:
         self._manager.close()
 
 
-def load_average(workdir: str) -> Parameters:
-    """The averaged parameters of the newest checkpoint of a finished or running stage."""
-    directory = (Path(workdir) / "checkpoints").resolve()
-    if not directory.is_dir():
-        raise ValueError(f"{workdir} holds no checkpoints; train that stage first")
-    with ocp.CheckpointManager(directory) as manager:
-        step = manager.latest_step()
-        if step is None:
-            raise ValueError(f"{workdir} holds no finished checkpoint")
-        return manager.restore(step, args=ocp.args.StandardRestore())["average"]
+def save_network(workdir: Path, parameters: Mapping[str, Array]) -> None:
+    """Writes ``network.safetensors``: the whole averaged network, for later stages and export."""
+    temporary = workdir / ".network.safetensors"
+    values = {name: np.ascontiguousarray(jax.device_get(v)) for name, v in parameters.items()}
+    save_file(values, temporary)
+    temporary.replace(workdir / NETWORK)
+
+
+def load_network(workdir: str | Path) -> Parameters:
+    """The averaged network of a stage's work folder, frozen parameters included."""
+    path = Path(workdir) / NETWORK
+    if not path.is_file():
+        raise ValueError(f"{workdir} holds no {NETWORK}; train that stage first")
+    return {name: jnp.asarray(value) for name, value in load_file(path).items()}

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from uav_jax.data.loader import batches
-from uav_jax.training.checkpoint import Checkpoints
+from uav_jax.training.checkpoint import Checkpoints, save_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.step import TrainState, initial_state, make_train_step
 from uav_jax.training.tasks import make_task
@@ -63,10 +63,11 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
             state, metrics = step(state, task.frozen, batch, key)
             if (number + 1) % config.log_every == 0 or number + 1 == config.steps:
                 report(number + 1, jax.device_get(metrics), batch)
-            if (number + 1) % config.checkpoint_every == 0 or number + 1 == config.steps:
+            last = number + 1 == config.steps or preemption.requested
+            if (number + 1) % config.checkpoint_every == 0 or last:
                 checkpoints.save(state)
+                save_network(workdir, {**task.rest, **state.average})
             if preemption.requested:
-                checkpoints.save(state)
                 checkpoints.close()
                 console.print(f"stopped at step {number + 1}; start again to go on")
                 sys.exit(PREEMPTED)

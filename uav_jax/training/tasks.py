@@ -1,18 +1,28 @@
 """The stages: for each, its parameters, its partition, and its loss."""
 
+import json
 from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Array
 
 from uav_jax.diffusion.ddim import ddim_steps, ddim_update
 from uav_jax.diffusion.schedule import add_noise, alphas_cumprod, velocity
 from uav_jax.metrics.lpips import load_lpips
+from uav_jax.models.clip.config import TextEncoderConfig
+from uav_jax.models.clip.model import TextEncoder
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import VideoAutoencoder
-from uav_jax.training.checkpoint import load_average
+from uav_jax.pipeline.prompt import (
+    ADDED_PROMPT,
+    NEGATIVE_PROMPT,
+    encode_prompts,
+    load_tokenizer,
+)
+from uav_jax.training.checkpoint import load_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Functional, Parameters, initialise
 from uav_jax.training.losses import kl_to_standard_normal, mean_squared_error, reconstruction_loss
@@ -24,6 +34,9 @@ from uav_jax.training.partition import (
     Partition,
 )
 from uav_jax.training.step import Batch, Loss, Metrics
+from uav_jax.weights.engine import build, parameter_shapes, to_ours
+from uav_jax.weights.model_files import DEFAULT_DIRECTORY, read_tensors
+from uav_jax.weights.tables import TEXT_ENCODER
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +44,8 @@ class Task:
     """What the loop needs of a stage."""
 
     trained: Parameters
-    frozen: Parameters
+    frozen: Parameters  # everything else that the loss reads, this network's frozen part included
+    rest: Parameters  # this network's frozen part under its own names
     loss: Loss
 
 
@@ -74,7 +88,7 @@ def image_autoencoder(config: TrainConfig) -> Task:
 
     parameters = initialise(lambda rngs: VideoAutoencoder(vae_config, rngs=rngs), config.seed)
     trained, frozen = EVERYTHING.split(parameters)
-    return Task(trained, {**frozen, **_lpips_weights(config)}, loss)
+    return Task(trained, _lpips_weights(config), frozen, loss)
 
 
 def _encode(vae: VideoAutoencoder, target: Array) -> Array:
@@ -99,16 +113,15 @@ def unet(config: TrainConfig, partition: Partition) -> Task:
         )
 
     if config.unet_from:
-        parameters = load_average(config.unet_from)
+        parameters = load_network(config.unet_from)
         fresh = initialise(lambda rngs: VideoUNet(unet_config, rngs=rngs), config.seed)
         parameters = {**fresh, **parameters}
     else:
         parameters = initialise(lambda rngs: VideoUNet(unet_config, rngs=rngs), config.seed)
     trained, frozen = partition.split(parameters)
-    autoencoder = _under("vae", load_average(config.autoencoder_from))
-    return Task(
-        trained, {**_under("unet", frozen), **autoencoder, "text": prompt_embeddings(config)}, loss
-    )
+    autoencoder = _under("vae", load_network(config.autoencoder_from))
+    others = {**_under("unet", frozen), **autoencoder, "text": prompt_embeddings()}
+    return Task(trained, others, frozen, loss)
 
 
 def v_prediction_loss(
@@ -183,23 +196,32 @@ def video_decoder(config: TrainConfig) -> Task:
         return reconstruction_loss(decoded, target, _part("lpips", frozen), config.lpips_weight)
 
     fresh = initialise(lambda rngs: VideoAutoencoder(vae_config, rngs=rngs), config.seed)
-    parameters = {**fresh, **load_average(config.autoencoder_from)}
+    parameters = {**fresh, **load_network(config.autoencoder_from)}
     trained, frozen = DECODER_WHOLE.split(parameters)
-    network_values = _under("unet", load_unet(config))
-    text = {"text": prompt_embeddings(config)}
-    return Task(
-        trained, {**_under("vae", frozen), **network_values, **_lpips_weights(config), **text}, loss
+    others = {
+        **_under("vae", frozen),
+        **_under("unet", load_network(config.unet_from)),
+        **_lpips_weights(config),
+        "text": prompt_embeddings(),
+    }
+    return Task(trained, others, frozen, loss)
+
+
+def prompt_embeddings() -> Array:
+    """Encoded prompts ``(3, 77, D)``: the added one, the negative one, the empty one."""
+    model_directory = DEFAULT_DIRECTORY
+    tokenizer = load_tokenizer(model_directory / "tokenizer")
+    path = model_directory / "text_encoder"
+    text_config = TextEncoderConfig.from_published(json.loads((path / "config.json").read_text()))
+    make = lambda: TextEncoder(text_config, rngs=None)  # noqa: E731
+    parameters, _ = to_ours(
+        TEXT_ENCODER,
+        read_tensors(path / "model.safetensors"),
+        parameter_shapes(nnx.eval_shape(make)),
+        str(path),
     )
-
-
-def load_unet(config: TrainConfig) -> Parameters:
-    """The U-Net's averaged parameters: those a stage trained over those it kept frozen."""
-    raise NotImplementedError
-
-
-def prompt_embeddings(config: TrainConfig) -> Array:
-    """Encoded (positive, negative, empty) prompts, ``(3, 77, D)``."""
-    raise NotImplementedError
+    encoder = build(make, parameters, str(path))
+    return encode_prompts(tokenizer, encoder, [ADDED_PROMPT, NEGATIVE_PROMPT, ""])
 
 
 def make_task(config: TrainConfig) -> Task:
