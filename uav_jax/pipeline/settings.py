@@ -1,0 +1,56 @@
+"""What a user chooses for one upscaling run."""
+
+from dataclasses import dataclass
+
+from uav_jax.pipeline.color import ColorFix
+from uav_jax.pipeline.prompt import ADDED_PROMPT, NEGATIVE_PROMPT
+
+COLOR_FIXES = ("none", "adain", "wavelet")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpscaleSettings:
+    """The published defaults; a model directory may name others (``defaults.json``)."""
+
+    prompt: str = ""
+    a_prompt: str = ADDED_PROMPT
+    n_prompt: str = NEGATIVE_PROMPT
+    noise_level: int = 120  # 0 (restore) to the model's maximum, 350 (generate)
+    guidance_scale: float = 6.0  # above 1 the negative prompt is used too
+    inference_steps: int = 30
+    propagation_steps: tuple[int, ...] = ()  # counted from 0 at the noisiest step
+    use_video_vae: bool = False
+    color_fix: ColorFix = "none"
+    perform_tile: bool | None = None  # None: from 384 x 384 low-resolution pixels on
+    tile_size: int = 256  # low-resolution pixels, without context
+    tile_context: int = 64  # low-resolution pixels on each side
+    low_res_weight: float = 1.0  # of the video decoder's low-resolution branch
+    seed: int = 10
+
+    def __post_init__(self):
+        checks = (
+            (0 <= self.noise_level, f"noise level {self.noise_level} is negative; use 0 to 350"),
+            (
+                1 <= self.inference_steps <= 1000,
+                f"steps {self.inference_steps} is outside 1..1000",
+            ),
+            (
+                0 <= self.guidance_scale <= 100,
+                f"guidance scale {self.guidance_scale} is outside 0..100",
+            ),
+            (
+                self.color_fix in COLOR_FIXES,
+                f"color fix {self.color_fix!r}; expected one of {', '.join(COLOR_FIXES)}",
+            ),
+            (self.tile_size >= 16, f"tile size {self.tile_size} is too small; use 16 or more"),
+            (self.tile_context >= 0, f"tile context {self.tile_context} is negative"),
+        )
+        for valid, message in checks:
+            if not valid:
+                raise ValueError(message)
+        for step in self.propagation_steps:
+            if not 0 <= step < self.inference_steps:
+                raise ValueError(
+                    f"propagation step {step} is outside 0..{self.inference_steps - 1} "
+                    f"(there are {self.inference_steps} steps)"
+                )
