@@ -100,15 +100,16 @@ class ModelFiles:
         """Whether the model has this network."""
         return self._weights(NETWORKS[name]) is not None
 
+    def config_path(self, name: str) -> Path:
+        """Where the network's JSON lies (a RAFT may have none)."""
+        return self.directory / (
+            f"{name}/config.json" if self.converted else NETWORKS[name].config
+        )
+
     def published_config(self, name: str) -> dict:
         """The network's JSON as published ({} for a RAFT without one)."""
-        network = NETWORKS[name]
-        path = self.directory / (f"{name}/config.json" if self.converted else network.config)
-        if not path.is_file():
-            if name == "propagator":
-                return {}
-            raise ValueError(f"{path} is missing")
-        return _json(path)
+        path = self.config_path(name)
+        return {} if name == "propagator" and not path.is_file() else _json(path)
 
     def config(self, name: str, **settings):
         """The network's configuration; ``settings`` are its dtypes."""
@@ -181,10 +182,10 @@ def convert(source: Path, target: Path) -> list[str]:
             with ocp.StandardCheckpointer() as checkpointer:
                 checkpointer.save((out / name / "weights").resolve(), parameters)
             if extras:
-                save_file({k: np.ascontiguousarray(v) for k, v in extras.items()},
-                          out / name / "extras.safetensors")
-            if config := model.published_config(name):
-                _write_json(out / name / "config.json", config)
+                values = {key: np.ascontiguousarray(value) for key, value in extras.items()}
+                save_file(values, out / name / "extras.safetensors")
+            if model.config_path(name).is_file():
+                shutil.copyfile(model.config_path(name), out / name / "config.json")
             written.append(network.name)
         _copy_settings(model, out)
         _write_json(out / _MARKER, {"format": FORMAT, "networks": written})
@@ -203,8 +204,8 @@ def to_torch(source: Path, target: Path) -> list[str]:
             path.parent.mkdir(exist_ok=True)
             parameters, extras = model.parameters(name)
             write_torch(path, to_published(network.table, parameters, extras))
-            if config := model.published_config(name):
-                _write_json(out / network.config, config)
+            if model.config_path(name).is_file():
+                shutil.copyfile(model.config_path(name), out / network.config)
             written.append(network.name)
         _copy_settings(model, out)
     return written
@@ -230,8 +231,8 @@ def write_release(
 def _copy_settings(model: ModelFiles, out: Path) -> None:
     for folder in (*SCHEDULERS, "tokenizer"):
         shutil.copytree(model.directory / folder, out / folder, copy_function=shutil.copyfile)
-    if defaults := model.defaults():
-        _write_json(out / _DEFAULTS, defaults)
+    if (model.directory / _DEFAULTS).is_file():
+        shutil.copyfile(model.directory / _DEFAULTS, out / _DEFAULTS)
 
 
 class _fresh_directory:  # noqa: N801 - reads as a context manager
