@@ -18,7 +18,7 @@ class VAEConfig:
     layers_per_block: int = 2
     norm_num_groups: int = 32
     latent_channels: int = 4
-    scaling_factor: float = 0.08333
+    scaling_factor: float = 0.08333  # of latents between autoencoder and diffusion
     condition_channels: int = 0
     mid_attention: bool = True  # single-head self-attention over H*W in both middle blocks
     dtype: DTypeLike = jnp.float32  # compute
@@ -107,5 +107,6 @@ class VAEConfig:
             norm_num_groups=8,
             condition_channels=64 if video else 0,
             mid_attention=False,
+            scaling_factor=1.0,
             **settings,
         )
