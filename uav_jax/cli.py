@@ -41,24 +41,48 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("-i", "--input_path", metavar="PATH", help="video, folder of frames or of videos")
-    p.add_argument("-o", "--output_path", metavar="PATH", default="results",
-                   help="folder for the results, or one video file (.mp4, .mkv, .mov)")
+    p.add_argument(
+        "-i", "--input_path", metavar="PATH", help="video, folder of frames or of videos"
+    )
+    p.add_argument(
+        "-o",
+        "--output_path",
+        metavar="PATH",
+        default="results",
+        help="folder for the results, or one video file (.mp4, .mkv, .mov)",
+    )
     p.add_argument("--model", default="default", help="'default' or a model directory")
-    p.add_argument("-n", "--noise_level", type=int, metavar="0..350",
-                   help="low keeps to the input, high invents detail")
+    p.add_argument(
+        "-n",
+        "--noise_level",
+        type=int,
+        metavar="0..350",
+        help="low keeps to the input, high invents detail",
+    )
     p.add_argument("-g", "--guidance_scale", type=float, help="how strongly prompts act; 1 is off")
     p.add_argument("-s", "--inference_steps", type=int, help="denoising steps")
-    p.add_argument("-p", "--propagation_steps", metavar="N,N,...",
-                   help="steps at which latents are propagated along optical flow, from 0")
+    p.add_argument(
+        "-p",
+        "--propagation_steps",
+        metavar="N,N,...",
+        help="steps at which latents are propagated along optical flow, from 0",
+    )
     p.add_argument("--prompt", help="what the video shows; else the text of CLIP.txt beside it")
     p.add_argument("--a_prompt", help="added to every prompt")
     p.add_argument("--n_prompt", help="the negative prompt")
-    p.add_argument("--use_video_vae", action=argparse.BooleanOptionalAction, default=None,
-                   help="decode with the video decoder")
+    p.add_argument(
+        "--use_video_vae",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="decode with the video decoder",
+    )
     p.add_argument("--color_fix", help="None, AdaIn or Wavelet")
-    p.add_argument("--perform_tile", action=argparse.BooleanOptionalAction, default=None,
-                   help="work in tiles (unasked from 384 x 384 pixels on)")
+    p.add_argument(
+        "--perform_tile",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="work in tiles (unasked from 384 x 384 pixels on)",
+    )
     p.add_argument("--tile_size", type=int, help="input pixels a side, without context")
     p.add_argument("--save_image", action="store_true", help="also write the frames as PNG")
     p.add_argument("--save_suffix", default="", help="appended to the names of the results")
@@ -106,7 +130,9 @@ def target_of(source: Path, output: Path, clip: Clip, settings, suffix: str) -> 
         _writable_folder(output.parent)
         return output
     if output.is_file():
-        raise ValueError(f"{output} is a file; give a folder, or a name ending in .mp4, .mkv or .mov")
+        raise ValueError(
+            f"{output} is a file; give a folder, or a name ending in .mp4, .mkv or .mov"
+        )
     plain = all(codec in MP4_AUDIO for codec in clip.audio_codecs)
     name = result_name(source, settings, suffix)
     return _writable_folder(output) / f"{name}{'.mp4' if plain else '.mkv'}"

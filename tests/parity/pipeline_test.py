@@ -27,7 +27,9 @@ def test_pipeline_gives_the_published_latents_and_images(case):
     propagation_steps = tuple(map(int, np.atleast_1d(values["propagation_steps"])))
     flow = None
     if propagation_steps:
-        flow = ClipFlow(*(jnp.asarray(g.last(values[f"flows_{d}"])) for d in ("forward", "backward")))
+        flow = ClipFlow(
+            *(jnp.asarray(g.last(values[f"flows_{d}"])) for d in ("forward", "backward"))
+        )
     latents = sample(
         small_unet(),
         jnp.asarray(first),

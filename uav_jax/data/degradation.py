@@ -63,7 +63,9 @@ def to_bytes(clip: np.ndarray) -> np.ndarray:
 
 def resize(clip: np.ndarray, width: int, height: int, resample: Image.Resampling) -> np.ndarray:
     """Resizes uint8 frames with Pillow (antialiased)."""
-    return np.stack([np.asarray(Image.fromarray(f).resize((width, height), resample)) for f in clip])
+    return np.stack(
+        [np.asarray(Image.fromarray(f).resize((width, height), resample)) for f in clip]
+    )
 
 
 def jpeg(clip: np.ndarray, quality: int) -> np.ndarray:

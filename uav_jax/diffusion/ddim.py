@@ -40,7 +40,9 @@ def ddim_steps(config: ScheduleConfig, steps: int) -> DDIMSteps:
     final = np.float32(1.0) if config.set_alpha_to_one else alphas[0]
     previous = timesteps - ratio
     return DDIMSteps(
-        timesteps, alphas[timesteps], np.where(previous >= 0, alphas[np.maximum(previous, 0)], final)
+        timesteps,
+        alphas[timesteps],
+        np.where(previous >= 0, alphas[np.maximum(previous, 0)], final),
     )
 
 

@@ -74,9 +74,7 @@ def _merge(v_WFHWC: Array, plan_frames: np.ndarray, weights: Array, frames: int)
     return merged.at[plan_frames].add(weighted)[None]
 
 
-@partial(
-    jax.jit, static_argnames=("graph", "starts", "length", "rows_at_once", "propagation")
-)
+@partial(jax.jit, static_argnames=("graph", "starts", "length", "rows_at_once", "propagation"))
 def _sample(
     graph,
     state,

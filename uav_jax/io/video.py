@@ -78,7 +78,10 @@ def _read(container, path: Path) -> Clip:
     if stream.frames and packets < stream.frames:
         raise ValueError(f"{path} is truncated: {packets} of {stream.frames} frames are there")
     declared = (container.duration or 0) / av.time_base
-    if declared and end < declared + (container.start_time or 0) / av.time_base - TRUNCATION_SECONDS:
+    if (
+        declared
+        and end < declared + (container.start_time or 0) / av.time_base - TRUNCATION_SECONDS
+    ):
         raise ValueError(f"{path} is truncated: it ends at {end:.2f} s of {declared:.2f} s")
     rate = stream.guessed_rate or stream.average_rate or DEFAULT_RATE
     pts, time_base = _monotonic(pts, Fraction(stream.time_base or 1 / rate), Fraction(rate))

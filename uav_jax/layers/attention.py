@@ -1,6 +1,6 @@
 """Attention over text, over space and over time.
 
-    softmax(q k^T / sqrt(d) + bias) v,   scores and softmax in float32.
+softmax(q k^T / sqrt(d) + bias) v,   scores and softmax in float32.
 """
 
 import jax

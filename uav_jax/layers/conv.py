@@ -18,6 +18,7 @@ from uav_jax.shapes import Frames, Video
 
 Padding = Sequence[tuple[int, int]]
 
+
 def _conv2d(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")

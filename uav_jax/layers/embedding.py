@@ -43,7 +43,9 @@ class TimestepEmbedding(nnx.Module):
         self.linear_2 = Linear(out, out, **settings)
 
     def __call__(self, timesteps: PerSample) -> Float[Array, "B out"]:
-        return self.linear_2(jax.nn.silu(self.linear_1(sinusoidal_embedding(timesteps, self.width))))
+        return self.linear_2(
+            jax.nn.silu(self.linear_1(sinusoidal_embedding(timesteps, self.width)))
+        )
 
 
 class RotaryFrequencies(nnx.Module):
@@ -80,6 +82,8 @@ def relative_position_buckets(frames: int, buckets: int = 32, max_distance: int 
     relative = np.arange(frames)[None, :] - np.arange(frames)[:, None]
     half, distance = buckets // 2, np.abs(relative)
     exact = half // 2
-    ratio = np.log(np.maximum(distance, 1).astype(np.float32) / exact) / math.log(max_distance / exact)
+    ratio = np.log(np.maximum(distance, 1).astype(np.float32) / exact) / math.log(
+        max_distance / exact
+    )
     large = np.minimum(exact + (ratio * (half - exact)).astype(np.int64), half - 1)
     return np.where(relative > 0, half, 0) + np.where(distance < exact, distance, large)

@@ -68,5 +68,3 @@ class ResidualBlock(nnx.Module):
         if self.add_3d:
             y = y + self.conv_3d(self.norm_3d(y, activation=True))
         return y
-
-

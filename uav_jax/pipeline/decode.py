@@ -54,7 +54,10 @@ def decode_clip(
         for tile, share in zip(tiles, shares, strict=True):
             rows, columns = tile.slices()
             part = decode_group(
-                vae, latents[group, rows, columns][None], low_res[group, rows, columns][None], weight
+                vae,
+                latents[group, rows, columns][None],
+                low_res[group, rows, columns][None],
+                weight,
             )
             part = np.asarray(part[0])
             if share is None:

@@ -1,6 +1,6 @@
 """Prompts to token ids and embeddings."""
 
-import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ def load_tokenizer(directory: Path):
     """The CLIP tokenizer of a model directory; ``ValueError`` where its files are missing."""
     if not (directory / "vocab.json").is_file() or not (directory / "merges.txt").is_file():
         raise ValueError(f"{directory} holds no CLIP tokenizer (vocab.json and merges.txt)")
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it misses PyTorch; we do not
     from transformers import CLIPTokenizer
 
     return CLIPTokenizer.from_pretrained(str(directory))

@@ -1,8 +1,8 @@
 """The whole job: low-resolution frames and a prompt in, frames four times as large out.
 
-    condition <- noise the frames to level tau, encode the prompts                           (section 5)
-    latents   <- denoise, tile by tile, in temporal windows, propagating along flow
-    frames    <- decode in groups, fix colours
+condition <- noise the frames to level tau, encode the prompts                           (section 5)
+latents   <- denoise, tile by tile, in temporal windows, propagating along flow
+frames    <- decode in groups, fix colours
 """
 
 from collections.abc import Callable, Iterator
@@ -108,7 +108,9 @@ class Upscaler:
         settings = settings or self.defaults
         self.check(settings)
         if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
-            raise ValueError(f"frames of shape {frames.shape}; expected (T, H, W, 3), none of them 0")
+            raise ValueError(
+                f"frames of shape {frames.shape}; expected (T, H, W, 3), none of them 0"
+            )
         text = self._encode_text(settings)
         vae = self._load("vae_video" if settings.use_video_vae else "vae_3d")
         tiles = self.plan(frames.shape[1], frames.shape[2], settings)

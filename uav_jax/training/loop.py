@@ -95,6 +95,8 @@ def _reporter(config: TrainConfig, log, console: Console) -> Callable:
         log.flush()
         left = (config.steps - step) / rate / 60
         text = " ".join(f"{name} {value:.4f}" for name, value in values.items())
-        console.print(f"step {step}/{config.steps}  {text}  {1 / rate:.2f} s/step  {left:.0f} min left")
+        console.print(
+            f"step {step}/{config.steps}  {text}  {1 / rate:.2f} s/step  {left:.0f} min left"
+        )
 
     return report

@@ -90,9 +90,7 @@ def to_ours(
         except ValueError:
             shape = None
         if shape != targets[target]:
-            wanted = rule.transform.to_published(
-                np.broadcast_to(np.int8(0), targets[target])
-            ).shape
+            wanted = rule.transform.to_published(np.broadcast_to(np.int8(0), targets[target])).shape
             problems.append(f"{name} has shape {source[name].shape}, expected {wanted}")
         elif not problems:
             parameters[target] = rule.transform.to_ours(source[name].read())

@@ -102,9 +102,7 @@ class ModelFiles:
 
     def config_path(self, name: str) -> Path:
         """Where the network's JSON lies (a RAFT may have none)."""
-        return self.directory / (
-            f"{name}/config.json" if self.converted else NETWORKS[name].config
-        )
+        return self.directory / (f"{name}/config.json" if self.converted else NETWORKS[name].config)
 
     def published_config(self, name: str) -> dict:
         """The network's JSON as published ({} for a RAFT without one)."""

@@ -226,9 +226,7 @@ def _raft_encoder(name: str) -> tuple[Rule, ...]:
             *_batch_norm("downsample.1", "shortcut_norm"),
         )
     blocks = tuple(
-        rule
-        for n in (1, 2, 3)
-        for rule in under(f"layer{n}.{{i}}.", f"layer{n}.{{i}}.", block)
+        rule for n in (1, 2, 3) for rule in under(f"layer{n}.{{i}}.", f"layer{n}.{{i}}.", block)
     )
     stem = _batch_norm("norm1", "norm1") if name == "cnet" else ()
     encoder = (*layer("conv1", CONV2D), *stem, *blocks, *layer("conv2", CONV2D))

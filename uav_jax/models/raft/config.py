@@ -13,7 +13,12 @@ class RAFTConfig:
     encoder_channels: tuple[int, int, int] = (64, 96, 128)
     feature_channels: int = 256
     hidden_channels: int = 128  # the context network gives twice as many: hidden state and input
-    motion_channels: tuple[int, int, int, int] = (256, 192, 128, 64)  # convc1, convc2, convf1, convf2
+    motion_channels: tuple[int, int, int, int] = (
+        256,
+        192,
+        128,
+        64,
+    )  # convc1, convc2, convf1, convf2
     motion_out_channels: int = 128  # flow included
     head_channels: int = 256
     correlation_levels: int = 4

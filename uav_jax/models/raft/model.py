@@ -46,7 +46,9 @@ class InferenceBatchNorm(nnx.Module):
 class EncoderBlock(nnx.Module):
     """Two 3x3 convolutions with norm and ReLU, plus the (strided) input, then ReLU."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int, config: RAFTConfig, norm, rngs):
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, config: RAFTConfig, norm, rngs
+    ):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         self.conv1 = Conv2d(in_channels, channels, stride=stride, **settings)
         self.norm1 = norm(channels)

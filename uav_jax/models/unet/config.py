@@ -64,11 +64,15 @@ class UNetConfig:
         }
         for name, value in expected.items():
             if config.get(name, value) != value:
-                raise ValueError(f"unet config {name} = {config[name]!r}; only {value!r} is supported")
+                raise ValueError(
+                    f"unet config {name} = {config[name]!r}; only {value!r} is supported"
+                )
         levels = list(range(len(config["block_out_channels"])))
         for name in ("down_temporal_idx", "up_temporal_idx"):
             if list(config.get(name, levels)) != levels:
-                raise ValueError(f"unet config {name} = {config[name]!r}; only {levels} is supported")
+                raise ValueError(
+                    f"unet config {name} = {config[name]!r}; only {levels} is supported"
+                )
         if any((config.get("temporal_module_config") or {}).get("attention_block_types") or ()):
             raise ValueError("unet config: attention inside the temporal modules is not supported")
         return cls(

@@ -31,7 +31,9 @@ IMAGE_EPSILON = 1e-5
 class TemporalModule(nnx.Module):
     """Equation (1): a (5,1,1)/(3,1,1) temporal block, a spatial block, and a zero 1x1 conv."""
 
-    def __init__(self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs | None):
+    def __init__(
+        self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs | None
+    ):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         block = dict(
             groups=config.norm_num_groups,
@@ -93,7 +95,9 @@ class Level(nnx.Module):
 class MidBlock(nnx.Module):
     """Residual block, transformer with self-attention over space, residual block."""
 
-    def __init__(self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs | None):
+    def __init__(
+        self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs | None
+    ):
         block = dict(
             groups=config.norm_num_groups,
             epsilon=IMAGE_EPSILON,

@@ -17,7 +17,9 @@ ADDED_EPSILON = 1e-6
 class TransformerBlock(nnx.Module):
     """Attention 1, attention to the text, attention over time, GEGLU; pre-norm residuals."""
 
-    def __init__(self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs | None):
+    def __init__(
+        self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs | None
+    ):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         text = config.cross_attention_dim
         self.only_cross = only_cross
@@ -42,7 +44,9 @@ class TransformerBlock(nnx.Module):
 class Transformer(nnx.Module):
     """A temporal residual block, then one transformer block between two linear layers."""
 
-    def __init__(self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs | None):
+    def __init__(
+        self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs | None
+    ):
         settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
         self.resblock_temporal = ResidualBlock(
             channels,

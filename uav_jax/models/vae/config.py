@@ -27,7 +27,9 @@ class VAEConfig:
     def __post_init__(self):
         for channels in (*self.block_out_channels, self.condition_channels):
             if channels % self.norm_num_groups:
-                raise ValueError(f"{channels} channels are no multiple of {self.norm_num_groups} groups")
+                raise ValueError(
+                    f"{channels} channels are no multiple of {self.norm_num_groups} groups"
+                )
 
     @property
     def temporal(self) -> bool:

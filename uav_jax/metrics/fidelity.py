@@ -1,0 +1,22 @@
+"""Fidelity to a reference, on 8-bit RGB frames."""
+
+import numpy as np
+from jaxtyping import UInt8
+
+
+def psnr(result: UInt8[np.ndarray, "T H W 3"], truth: UInt8[np.ndarray, "T H W 3"]) -> np.ndarray:
+    """Peak signal-to-noise ratio of each frame over all three channels of RGB, in dB."""
+    difference = result.astype(np.float64) - truth
+    error = np.maximum(np.square(difference).mean((1, 2, 3)), 1e-9)
+    return 10 * np.log10(255.0**2 / error)
+
+
+def ssim(result: UInt8[np.ndarray, "T H W 3"], truth: UInt8[np.ndarray, "T H W 3"]) -> np.ndarray:
+    """Structural similarity of each frame, mean over RGB (scikit-image, Gaussian window)."""
+    from skimage.metrics import structural_similarity
+
+    options = {"channel_axis": -1, "data_range": 255, "gaussian_weights": True, "sigma": 1.5}
+    pairs = zip(result, truth, strict=True)
+    return np.array(
+        [structural_similarity(a, b, use_sample_covariance=False, **options) for a, b in pairs]
+    )
