@@ -13,7 +13,7 @@ from uav_jax.weights.model_files import convert, to_torch
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0, or 2 with one line about what does not fit."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Converts a released model, or back.")
     parser.add_argument("source", type=Path, help="a released or a converted directory")
     parser.add_argument("target", type=Path, help="a new folder")
     parser.add_argument("--to-torch", action="store_true", help="write the released layout")

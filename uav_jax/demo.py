@@ -8,14 +8,22 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
 from uav_jax.cli import settings_from, upscale_file
-from uav_jax.data.degradation import add_noise, blur, gaussian_kernel, h264, resize, to_bytes
-from uav_jax.data.degradation import DegradationConfig
+from uav_jax.data.degradation import (
+    DegradationConfig,
+    add_noise,
+    blur,
+    gaussian_kernel,
+    h264,
+    resize,
+    to_bytes,
+)
 from uav_jax.data.motion import CameraPath, camera_clip
 from uav_jax.io.video import Clip, VideoWriter, read_video
 from uav_jax.metrics.fidelity import psnr, ssim
@@ -61,7 +69,7 @@ def scores(result: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         "SSIM (RGB)": ssim(result, truth).mean(),
     }
     if path := installed_lpips("alexnet"):
-        a, b = (x.astype(np.float32) / 127.5 - 1 for x in (result, truth))
+        a, b = (jnp.asarray(x, jnp.float32) / 127.5 - 1 for x in (result, truth))
         values["LPIPS (lower is better)"] = float(np.mean(lpips(load_lpips(path), a, b)))
     return values
 

@@ -1,4 +1,4 @@
-"""Golden cases: where they are, how their weights and inputs are rebuilt, and how close is close."""
+"""Golden cases: where they are, how weights and inputs are rebuilt, and how close is close."""
 
 import functools
 import importlib.util

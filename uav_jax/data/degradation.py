@@ -91,8 +91,8 @@ def h264(clip: np.ndarray, crf: int) -> np.ndarray:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(stream.encode())
     buffer.seek(0)
-    with av.open(buffer) as container:
-        frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    with av.open(buffer, "r") as decoded:
+        frames = [f.to_ndarray(format="rgb24") for f in decoded.decode(video=0)]
     assert len(frames) == T
     return np.stack(frames)[:, :H, :W]
 

@@ -68,7 +68,7 @@ def _detail(region: Image.Image) -> float:
 
 
 def make_record(config: DataConfig, files: list[str], index: int) -> dict[str, np.ndarray]:
-    """Record ``index``: ``target`` (T, H, W, 3), ``low_quality`` (T, H/4, W/4, 3), ``prompt`` ()."""
+    """Record ``index``: ``target`` (T, H, W, 3), ``low_quality`` (T, H/4, W/4, 3), ``prompt``."""
     rng = np.random.default_rng((config.seed, index))
     size = 2 * config.crop + 8 * config.frames
     regions = [_photo_region(files[rng.integers(len(files))], rng, size) for _ in range(2)]

@@ -140,7 +140,7 @@ def fetch_lpips(directory: Path) -> None:
 
 def main() -> None:
     """Command line: the target folder."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Fetches the training photographs.")
     parser.add_argument("directory", type=Path)
     directory = parser.parse_args().directory
     fetch_lpips(directory)

@@ -80,7 +80,7 @@ def _sample(
     state,
     latents: Video,
     conditioning: Conditioning,
-    steps: DDIMSteps,
+    steps: tuple[Array, ...],
     propagates: Array | None,
     flow: ClipFlow | None,
     merge_weights: Array,
@@ -93,21 +93,20 @@ def _sample(
     unet = nnx.merge(graph, state)
     frames_WF = np.asarray(starts)[:, None] + np.arange(length)
 
+    mix = None
+    if propagation is not None and flow is not None:
+        mix = partial(propagate, forward=flow.forward, backward=flow.backward, config=propagation)
+
     def step(x: Video, row):
         (t, alpha, alpha_previous), propagate_now = row
         v = _predict_windows(unet, x, t, conditioning, frames_WF, rows_at_once)
         v = _merge(v, frames_WF, merge_weights, x.shape[1])
         x0 = predict_x0(alpha, x, v)
-        if propagation is not None and flow is not None:
-            x0 = jax.lax.cond(
-                propagate_now,
-                lambda x0: propagate(x0, flow.forward, flow.backward, propagation),
-                lambda x0: x0,
-                x0,
-            )
+        if mix is not None:
+            x0 = jax.lax.cond(propagate_now, mix, lambda x0: x0, x0)
         return ddim_update(alpha, alpha_previous, x, v, x0), None
 
-    flags = jnp.zeros(len(steps.timesteps), bool) if propagates is None else propagates
+    flags = jnp.zeros(steps[0].shape[0], bool) if propagates is None else propagates
     return jax.lax.scan(step, latents, (steps, flags))[0]
 
 
@@ -143,7 +142,7 @@ def sample(
         state,
         latents,
         conditioning,
-        DDIMSteps(*map(jnp.asarray, steps)),
+        tuple(map(jnp.asarray, steps)),
         propagates,
         flow if propagation_steps else None,
         windows.weights,

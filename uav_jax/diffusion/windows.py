@@ -15,7 +15,7 @@ STRIDE = 6
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
-    """Distinct windows (first frames, all of ``length``) and merge weights ``(windows, frames)``."""
+    """Distinct windows (first frames, one ``length``) and merge weights ``(windows, frames)``."""
 
     starts: tuple[int, ...]
     length: int

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from jaxtyping import UInt8
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".gif")
@@ -51,7 +53,7 @@ def read_video(path: Path) -> Clip:
     try:
         with av.open(str(path)) as container:
             return _read(container, path)
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise ValueError(f"{path} cannot be read as a video: {error.strerror}") from error
 
 
@@ -101,7 +103,7 @@ def _read(container, path: Path) -> Clip:
 def _monotonic(pts: list, time_base: Fraction, rate: Fraction) -> tuple[list[int], Fraction]:
     """Timestamps as they are where they rise; evenly spaced ones where they are missing or fall."""
     known = all(p is not None for p in pts)
-    if known and all(a < b for a, b in zip(pts, pts[1:], strict=False)):
+    if known and all(a < b for a, b in pairwise(pts)):
         return pts, time_base
     return list(range(len(pts))), 1 / rate
 
@@ -120,7 +122,7 @@ class VideoWriter:
         self._audio = None
         try:
             self._open(height, width, crf)
-        except av.error.FFmpegError as error:
+        except FFmpegError as error:
             self.abort()
             raise ValueError(f"cannot write {path}: {error.strerror}") from error
 

@@ -3,6 +3,8 @@
 softmax(q k^T / sqrt(d) + bias) v,   scores and softmax in float32.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -64,7 +66,7 @@ class CrossAttention(nnx.Module):
         param_dtype: DTypeLike,
         rngs: nnx.Rngs | None,
     ):
-        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        settings: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.heads = heads
         self.to_q = Linear(channels, channels, use_bias=False, **settings)
         self.to_k = Linear(context_channels, channels, use_bias=False, **settings)
@@ -104,7 +106,7 @@ class TemporalAttention(nnx.Module):
         param_dtype: DTypeLike,
         rngs: nnx.Rngs | None,
     ):
-        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        settings: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.heads, self.buckets, self.max_distance = heads, buckets, max_distance
         self.to_q = Linear(channels, channels, use_bias=False, **settings)
         self.to_k = Linear(channels, channels, use_bias=False, **settings)
@@ -123,7 +125,7 @@ class TemporalAttention(nnx.Module):
         k = rotate(self.to_k(x_BTPC).reshape(split), freqs)
         v = self.to_v(x_BTPC).reshape(split)
         buckets = relative_position_buckets(T, self.buckets, self.max_distance)
-        bias_NTT = jnp.moveaxis(self.relative_attention_bias(buckets), -1, 0)
+        bias_NTT = jnp.moveaxis(self.relative_attention_bias(jnp.asarray(buckets)), -1, 0)
         scores = jnp.einsum("btpnd,bspnd->bpnts", q, k, preferred_element_type=jnp.float32)
         weights = jax.nn.softmax(scores + bias_NTT, axis=-1).astype(v.dtype)
         out = jnp.einsum("bpnts,bspnd->btpnd", weights, v)
@@ -131,12 +133,12 @@ class TemporalAttention(nnx.Module):
 
 
 class FeedForward(nnx.Module):
-    """GEGLU: the first half of a projection times the exact GELU of the second half, then linear."""
+    """GEGLU: half of a projection times the exact GELU of its other half, then linear."""
 
     def __init__(
         self, channels: int, *, dtype: DTypeLike, param_dtype: DTypeLike, rngs: nnx.Rngs | None
     ):
-        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        settings: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.proj = Linear(channels, 8 * channels, **settings)
         self.out = Linear(4 * channels, channels, **settings)
 

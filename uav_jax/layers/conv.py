@@ -51,11 +51,7 @@ def _kernel_gradient_by_patches(x: Array, grad: Array, kernel: Array, padding: P
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv2d(x: Frames, kernel: Array, stride: int, padding: Padding) -> Array:
-    """Cross-correlates images ``(N, H, W, Cin)`` with a kernel ``(kh, kw, Cin, Cout)``.
-
-    The gradient to a stride-1 kernel is computed by patch matrices on CPU and by XLA elsewhere.
-    """
+def _conv2d_with_gradient(x: Frames, kernel: Array, stride: int, padding: Padding) -> Array:
     return _conv2d(x, kernel, stride, padding)
 
 
@@ -79,7 +75,15 @@ def _conv2d_backward(stride, padding, saved, grad):
     return pull(grad)[0], grad_kernel
 
 
-conv2d.defvjp(_conv2d_forward, _conv2d_backward)
+_conv2d_with_gradient.defvjp(_conv2d_forward, _conv2d_backward)
+
+
+def conv2d(x: Frames, kernel: Array, stride: int, padding: Padding) -> Array:
+    """Cross-correlates images ``(N, H, W, Cin)`` with a kernel ``(kh, kw, Cin, Cout)``.
+
+    The gradient to a stride-1 kernel is computed by patch matrices on CPU and by XLA elsewhere.
+    """
+    return jnp.asarray(_conv2d_with_gradient(x, kernel, stride, padding))
 
 
 class _Convolution(nnx.Module):

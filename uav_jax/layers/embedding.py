@@ -1,6 +1,7 @@
 """Time-step embedding, rotary embedding, and relative position buckets."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,7 @@ class TimestepEmbedding(nnx.Module):
         rngs: nnx.Rngs | None,
     ):
         self.width = width
-        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        settings: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.linear_1 = Linear(width, out, **settings)
         self.linear_2 = Linear(out, out, **settings)
 
@@ -49,7 +50,7 @@ class TimestepEmbedding(nnx.Module):
 
 
 class RotaryFrequencies(nnx.Module):
-    """The frequencies of the rotary embedding, ``10000^(-2i / dims)`` unless a checkpoint says else."""
+    """The rotary embedding's frequencies: ``10000^(-2i / dims)`` unless a checkpoint differs."""
 
     def __init__(self, dims: int):
         freqs = 10000.0 ** (-np.arange(0, dims, 2, dtype=np.float32) / dims)

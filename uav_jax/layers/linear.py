@@ -1,6 +1,7 @@
 """Parameters, linear layers and embedding tables."""
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 from flax import nnx
@@ -8,6 +9,21 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 lecun_normal = nnx.initializers.lecun_normal()
+
+
+class NetworkConfig(Protocol):
+    """What every network's configuration says about numbers."""
+
+    @property
+    def dtype(self) -> DTypeLike: ...
+
+    @property
+    def param_dtype(self) -> DTypeLike: ...
+
+
+def layer_settings(config: NetworkConfig, rngs: nnx.Rngs | None) -> dict[str, Any]:
+    """The keyword arguments that every layer takes: dtypes and random keys."""
+    return {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
 
 
 def parameter(

@@ -42,7 +42,7 @@ def bilinear_matrix(source: int, target: int) -> np.ndarray:
 
 
 def bicubic_matrix(source: int, target: int) -> np.ndarray:
-    """Cubic convolution weights ``(target, source)``: a = -0.75, half-pixel centres, edges clamped."""
+    """Bicubic weights ``(target, source)``: a = -0.75, half-pixel centres, edges clamped."""
     a = -0.75
     position = (np.arange(target) + 0.5) * (source / target) - 0.5
     low = np.floor(position).astype(np.int64)

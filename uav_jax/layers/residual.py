@@ -1,5 +1,7 @@
 """Residual blocks: GroupNorm, SiLU, convolution, twice, plus the input."""
 
+from typing import Any
+
 import jax
 from flax import nnx
 from jax.typing import DTypeLike
@@ -36,7 +38,7 @@ class ResidualBlock(nnx.Module):
         param_dtype: DTypeLike,
         rngs: nnx.Rngs | None,
     ):
-        settings = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        settings: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.norm1 = GroupNorm(in_channels, in_groups or groups, epsilon=epsilon, **settings)
         self.norm2 = GroupNorm(out_channels, groups, epsilon=epsilon, **settings)
         if temporal_kernels:

@@ -1,5 +1,7 @@
 """Fidelity to a reference, on 8-bit RGB frames."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import UInt8
 
@@ -15,7 +17,12 @@ def ssim(result: UInt8[np.ndarray, "T H W 3"], truth: UInt8[np.ndarray, "T H W 3
     """Structural similarity of each frame, mean over RGB (scikit-image, Gaussian window)."""
     from skimage.metrics import structural_similarity
 
-    options = {"channel_axis": -1, "data_range": 255, "gaussian_weights": True, "sigma": 1.5}
+    options: dict[str, Any] = {
+        "channel_axis": -1,
+        "data_range": 255,
+        "gaussian_weights": True,
+        "sigma": 1.5,
+    }
     pairs = zip(result, truth, strict=True)
     return np.array(
         [structural_similarity(a, b, use_sample_covariance=False, **options) for a, b in pairs]

@@ -39,7 +39,7 @@ _VGG16 = tuple(
 
 
 def load_lpips(path: str | Path) -> LPIPSWeights:
-    """Weights of ``alexnet.ckpt`` or ``vgg16.ckpt``: ``conv<i>/kernel``, ``conv<i>/bias``, ``head<i>``.
+    """``conv<i>/kernel``, ``conv<i>/bias`` and ``head<i>`` of ``alexnet.ckpt`` or ``vgg16.ckpt``.
 
     Raises ``UnsafePickleError`` (a ``ValueError``) where the file holds anything but arrays.
     """

@@ -40,7 +40,7 @@ def clip_flow(
     One pair at a time, since the correlation volume grows with the square of the area. ``strict``
     reproduces the published resizing of the flow (see ``_resized_back``).
     """
-    B, T, H, W, _ = video.shape
+    H, W = video.shape[2:4]
     height, width = -(-H // 8) * 8, -(-W // 8) * 8
     rounded = resize(video, height, width, bilinear_matrix) if (height, width) != (H, W) else video
 

@@ -44,7 +44,7 @@ def flow_at(flow: Flow, height: int, width: int) -> Flow:
 def _pass(
     x_TBHWC: Array, flows: Array, reverse: Array, config: PropagationConfig
 ) -> Float[Array, "T B H W C"]:
-    """Equations (1) to (3) over frames 0, 1, ...; ``flows[t]`` leads from frame t + 1 to frame t."""
+    """Equations (1) to (3) over frames 0, 1, ...; ``flows[t]`` leads from frame t + 1 to t."""
 
     def step(previous: Array, inputs: tuple[Array, Array, Array]):
         current, flow, back = inputs

@@ -53,11 +53,9 @@ def decode_clip(
         canvas = None
         for tile, share in zip(tiles, shares, strict=True):
             rows, columns = tile.slices()
+            condition = jnp.asarray(low_res[group, rows, columns])[None]
             part = decode_group(
-                vae,
-                latents[group, rows, columns][None],
-                low_res[group, rows, columns][None],
-                weight,
+                vae, jnp.asarray(latents[group, rows, columns])[None], condition, weight
             )
             part = np.asarray(part[0])
             if share is None:

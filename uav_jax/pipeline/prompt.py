@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from uav_jax.models.clip.model import TextEncoder
@@ -38,4 +39,4 @@ def tokenize(tokenizer, prompts: list[str]) -> np.ndarray:
 
 def encode_prompts(tokenizer, encoder: TextEncoder, prompts: list[str]) -> Text:
     """Embeddings ``(B, 77, D)`` of prompts."""
-    return encoder(tokenize(tokenizer, prompts))
+    return encoder(jnp.asarray(tokenize(tokenizer, prompts)))

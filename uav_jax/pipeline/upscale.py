@@ -8,6 +8,7 @@ frames    <- decode in groups, fix colours
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ class Upscaler:
     """A loaded model. ``from_pretrained`` makes one."""
 
     def __init__(self, files: ModelFiles, *, dtype: DTypeLike = jnp.float32):
-        half = dict(dtype=dtype, param_dtype=dtype)
+        half: dict[str, Any] = dict(dtype=dtype, param_dtype=dtype)
         self._files = files
         self._full = dict(dtype=jnp.float32, param_dtype=jnp.float32)
         self.defaults = UpscaleSettings(**_from_json(files.defaults()))
@@ -60,7 +61,7 @@ class Upscaler:
         self.unet = files.load("unet", **half)
         self.schedule = files.schedule("scheduler")
         self.low_res_schedule = files.schedule("low_res_scheduler")
-        self._optional: dict[str, nnx.Module] = {}
+        self._optional: dict[str, Any] = {}
 
     @classmethod
     def from_pretrained(
@@ -83,10 +84,9 @@ class Upscaler:
 
     def check(self, settings: UpscaleSettings) -> None:
         """``ValueError`` where this model cannot do what the settings ask."""
-        if settings.noise_level > self.unet.config.max_noise_level:
-            raise ValueError(
-                f"noise level {settings.noise_level} is outside 0..{self.unet.config.max_noise_level}"
-            )
+        highest = self.unet.config.max_noise_level
+        if settings.noise_level > highest:
+            raise ValueError(f"noise level {settings.noise_level} is outside 0..{highest}")
         if settings.propagation_steps and not self._files.has("propagator"):
             raise ValueError(
                 f"propagation steps were given, but the model {self._files.directory.name!r} has "
@@ -147,7 +147,6 @@ class Upscaler:
             return None
         progress("flow", 0, 1)
         flow = _clip_flow(self._load("propagator"), jnp.asarray(low_res)[None])
-        flow = ClipFlow(*(np.asarray(f[0]) for f in flow))
         progress("flow", 1, 1)
         return flow
 
@@ -166,7 +165,10 @@ class Upscaler:
         level = jnp.asarray(settings.noise_level)
         noised = np.asarray(
             add_noise(
-                alphas_cumprod(self.low_res_schedule), low_res[None], noise_low[None], level[None]
+                alphas_cumprod(self.low_res_schedule),
+                jnp.asarray(low_res)[None],
+                jnp.asarray(noise_low)[None],
+                level[None],
             )[0]
         )
         flow = self._flow(low_res, settings, progress)
@@ -187,7 +189,7 @@ class Upscaler:
                 ddim_steps(self.schedule, settings.inference_steps),
                 plan_windows(frames),
                 propagation_steps=settings.propagation_steps if flow else (),
-                flow=flow and ClipFlow(*(jnp.asarray(f[None, :, rows, columns]) for f in flow)),
+                flow=flow and ClipFlow(*(f[:, :, rows, columns] for f in flow)),
             )
             latents[:, rows, columns] += share * np.asarray(part[0])
         progress("denoising", len(tiles), len(tiles))
@@ -240,7 +242,7 @@ def to_bytes(frames: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]
 def reduce_large(
     frames: UInt8[np.ndarray, "T H W 3"],
 ) -> tuple[UInt8[np.ndarray, "T h w 3"], bool]:
-    """Frames of at least 1280 x 1280 pixels reduced by 4 (area average), as published; else as is."""
+    """Frames of at least 1280 x 1280 pixels reduced 4 times (area average), as published."""
     _, height, width, _ = frames.shape
     if height * width < LARGE:
         return frames, False

@@ -11,7 +11,7 @@ from uav_jax.training.config import TrainConfig
 
 
 def load_recipe(path: Path) -> TrainConfig:
-    """The configuration that a recipe file's ``config()`` returns; ``ValueError`` if it has none."""
+    """The configuration that a recipe's ``config()`` returns; ``ValueError`` if it has none."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ValueError(f"recipe {path} does not exist; see configs/ for those that do")

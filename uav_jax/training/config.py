@@ -1,6 +1,6 @@
 """A recipe: everything one training run depends on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from uav_jax.data.loader import DataConfig
@@ -36,11 +36,11 @@ class TrainConfig:
     stage: Stage
     data: DataConfig
     steps: int
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     vae: VAEConfig | None = None
     unet: UNetConfig | None = None
     text_encoder: TextEncoderConfig | None = None
-    schedule: ScheduleConfig = ScheduleConfig()
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     autoencoder_from: str | None = None  # work folder of the image autoencoder
     unet_from: str | None = None  # work folder of the U-Net
     noise_levels: tuple[int, int] = (0, 350)  # drawn for the low-resolution frames

@@ -37,8 +37,8 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
     """Runs a recipe from its newest checkpoint to its last step.
 
     Writes ``metrics.jsonl`` and checkpoints to ``workdir``. After SIGTERM or Ctrl-C it saves and
-    leaves with status 75. Raises ``FloatingPointError`` when the loss is not finite, naming the step
-    and the records of its batch.
+    leaves with status 75. Raises ``FloatingPointError`` when the loss is not finite, naming the
+    step and the records of its batch.
     """
     console = console or Console(stderr=True)
     workdir.mkdir(parents=True, exist_ok=True)

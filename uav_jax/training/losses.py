@@ -20,7 +20,7 @@ def mean_squared_error(prediction: Video, target: Video) -> Float[Array, ""]:
 
 
 def kl_to_standard_normal(mean: Video, log_variance: Video) -> Float[Array, ""]:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) per element (Kingma & Welling, 2014, appendix B)."""
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) per element (Kingma & Welling, 2014, app. B)."""
     return 0.5 * jnp.mean(jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
 
 

@@ -15,7 +15,7 @@ class Partition:
     frozen: tuple[str, ...]
 
     def names(self, parameters: Iterable[str]) -> tuple[list[str], list[str]]:
-        """(trained, frozen) names; ``ValueError`` naming every parameter on neither or both sides."""
+        """(trained, frozen) names; ``ValueError`` names what is on neither side or on both."""
         sides: tuple[list[str], list[str]] = ([], [])
         wrong = []
         for name in parameters:

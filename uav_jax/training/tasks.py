@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -220,7 +221,7 @@ def prompt_embeddings() -> Array:
         parameter_shapes(nnx.eval_shape(make)),
         str(path),
     )
-    encoder = build(make, parameters, str(path))
+    encoder = cast(TextEncoder, build(make, parameters, str(path)))
     return encode_prompts(tokenizer, encoder, [ADDED_PROMPT, NEGATIVE_PROMPT, ""])
 
 

@@ -31,7 +31,7 @@ def byte_characters() -> list[str]:
 
 
 def train_bpe(words: list[str], size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Vocabulary and merges of a byte-pair encoding with CLIP's end-of-word marks (Sennrich, 2016)."""
+    """Vocabulary and merges of a byte-pair encoding with CLIP's end-of-word marks."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     characters = byte_characters()

@@ -52,7 +52,7 @@ def match(
     for name in names:
         if any(d.matches(name) for d in table.derived):
             continue
-        hits = [(t, rule) for rule in table.rules if (t := rule.target_of(name)) in targets]
+        hits = [(t, r) for r in table.rules if (t := r.target_of(name)) and t in targets]
         if not hits:
             problems.append(f"unexpected tensor {name}")
         elif len(hits) > 1:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orbax.checkpoint as ocp
@@ -140,7 +141,7 @@ class ModelFiles:
         shapes = parameter_shapes(nnx.eval_shape(lambda: network.build(config, rngs=None)))
         return to_ours(network.table, read_tensors(path), shapes, str(path))
 
-    def load(self, name: str, *, dtype: DTypeLike, param_dtype: DTypeLike) -> nnx.Module:
+    def load(self, name: str, *, dtype: DTypeLike, param_dtype: DTypeLike) -> Any:
         """The network with its weights, stored as ``param_dtype``, computing in ``dtype``."""
         config = self.config(name, dtype=dtype, param_dtype=param_dtype)
         parameters, _ = self.parameters(name)
@@ -233,7 +234,7 @@ def _copy_settings(model: ModelFiles, out: Path) -> None:
         shutil.copyfile(model.directory / _DEFAULTS, out / _DEFAULTS)
 
 
-class _fresh_directory:  # noqa: N801 - reads as a context manager
+class _fresh_directory:
     """A directory that appears under its name only when everything in it was written."""
 
     def __init__(self, target: Path):

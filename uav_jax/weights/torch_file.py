@@ -88,10 +88,10 @@ class _StateDictUnpickler(AllowListUnpickler):
         self._storage = storage
 
     def persistent_load(self, pid: Any) -> _Storage:
-        known = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"
-        if not known or not isinstance(pid[1], np.dtype):
-            raise TorchFileError(f"unknown persistent object {pid!r}")
-        return self._storage(pid)
+        match pid:
+            case ("storage", np.dtype(), _, _, int(), *_):
+                return self._storage(tuple(pid))
+        raise TorchFileError(f"unknown persistent object {pid!r}")
 
 
 def _named_tensors(value: Any, path: Path) -> dict[str, LazyTensor]:

@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from uav_jax.layers.attention import attention
-from uav_jax.layers.linear import Embed, Linear
+from uav_jax.layers.linear import Embed, Linear, layer_settings
 from uav_jax.layers.norm import LayerNorm
 from uav_jax.models.clip.config import TextEncoderConfig
 
@@ -16,7 +16,7 @@ class CausalSelfAttention(nnx.Module):
 
     def __init__(self, config: TextEncoderConfig, *, rngs: nnx.Rngs | None):
         width = config.hidden_size
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         self.heads = config.num_attention_heads
         self.q_proj = Linear(width, width, **settings)
         self.k_proj = Linear(width, width, **settings)
@@ -36,7 +36,7 @@ class EncoderLayer(nnx.Module):
     """Attention and a two-layer perceptron, each with LayerNorm before and a residual."""
 
     def __init__(self, config: TextEncoderConfig, *, rngs: nnx.Rngs | None):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         width, epsilon = config.hidden_size, config.layer_norm_eps
         self.layer_norm1 = LayerNorm(width, epsilon=epsilon, **settings)
         self.self_attn = CausalSelfAttention(config, rngs=rngs)
@@ -53,7 +53,7 @@ class TextEncoder(nnx.Module):
     """Token ids ``(B, 77)`` to the last hidden state after the final LayerNorm, float32."""
 
     def __init__(self, config: TextEncoderConfig, *, rngs: nnx.Rngs | None):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         width = config.hidden_size
         self.config = config
         self.token_embedding = Embed(config.vocab_size, width, **settings)

@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from uav_jax.layers.conv import Conv2d
+from uav_jax.layers.linear import layer_settings
 from uav_jax.models.raft.config import RAFTConfig
 from uav_jax.shapes import Frames
 
@@ -49,7 +50,7 @@ class EncoderBlock(nnx.Module):
     def __init__(
         self, in_channels: int, channels: int, stride: int, config: RAFTConfig, norm, rngs
     ):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         self.conv1 = Conv2d(in_channels, channels, stride=stride, **settings)
         self.norm1 = norm(channels)
         self.conv2 = Conv2d(channels, channels, **settings)
@@ -71,7 +72,7 @@ class Encoder(nnx.Module):
     """Images to features at an eighth of their size."""
 
     def __init__(self, out_channels: int, config: RAFTConfig, *, batch_norm: bool, rngs):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
 
         def norm(channels: int):
             return InferenceBatchNorm(channels, config) if batch_norm else InstanceNorm()
@@ -104,7 +105,7 @@ class MotionEncoder(nnx.Module):
     """Correlation and flow to motion features; the flow itself is appended."""
 
     def __init__(self, config: RAFTConfig, rngs):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         window = 2 * config.correlation_radius + 1
         c1, c2, f1, f2 = config.motion_channels
         self.convc1 = Conv2d(config.correlation_levels * window**2, c1, 1, **settings)
@@ -124,7 +125,7 @@ class SeparableGRU(nnx.Module):
     """A convolutional GRU along rows, then along columns."""
 
     def __init__(self, config: RAFTConfig, rngs):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         hidden = config.hidden_channels
         width = 2 * hidden + config.motion_out_channels
         for index, kernel in ((1, (1, 5)), (2, (5, 1))):
@@ -146,7 +147,7 @@ class Head(nnx.Module):
     """Convolution, ReLU, convolution."""
 
     def __init__(self, config: RAFTConfig, out_channels: int, kernel: int, rngs):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         self.conv1 = Conv2d(config.hidden_channels, config.head_channels, **settings)
         self.conv2 = Conv2d(config.head_channels, out_channels, kernel, **settings)
 

@@ -9,6 +9,7 @@ whose 1x1 convolution starts at zero, so that the untrained video model equals t
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jaxtyping import Array, Float
 
 from uav_jax.layers.conv import Conv2d
 from uav_jax.layers.embedding import RotaryFrequencies, TimestepEmbedding
-from uav_jax.layers.linear import Embed
+from uav_jax.layers.linear import Embed, layer_settings
 from uav_jax.layers.norm import GroupNorm
 from uav_jax.layers.resample import Downsample, Upsample
 from uav_jax.layers.residual import ResidualBlock
@@ -34,8 +35,8 @@ class TemporalModule(nnx.Module):
     def __init__(
         self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs | None
     ):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
-        block = dict(
+        settings = layer_settings(config, rngs)
+        block: dict[str, Any] = dict(
             groups=config.norm_num_groups,
             epsilon=ADDED_EPSILON,
             time_channels=time_channels,
@@ -50,7 +51,7 @@ class TemporalModule(nnx.Module):
 
 
 class Level(nnx.Module):
-    """The residual blocks of one resolution, each followed by a transformer if the level has any."""
+    """The residual blocks of one resolution, each with a transformer where the level has any."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Level(nnx.Module):
         resample: type[Downsample] | type[Upsample] | None,
         rngs: nnx.Rngs | None,
     ):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         self.resnets = nnx.List(
             [
                 ResidualBlock(
@@ -86,6 +87,11 @@ class Level(nnx.Module):
             self.resample = resample(channels, **settings)
         self.has_resample = resample is not None
 
+    def enlarge(self, x: Video, skip: Video) -> Video:
+        """Up-samples to the size of the skip connection that follows."""
+        assert isinstance(self.resample, Upsample)
+        return self.resample(x, (skip.shape[2], skip.shape[3]))
+
     def block(self, i: int, x: Video, time: Array, text: Text, freqs: Array) -> Video:
         """Residual block ``i`` and the transformer behind it."""
         x = self.resnets[i](x, time)
@@ -98,13 +104,11 @@ class MidBlock(nnx.Module):
     def __init__(
         self, config: UNetConfig, channels: int, time_channels: int, *, rngs: nnx.Rngs | None
     ):
-        block = dict(
+        block: dict[str, Any] = dict(
             groups=config.norm_num_groups,
             epsilon=IMAGE_EPSILON,
             time_channels=time_channels,
-            dtype=config.dtype,
-            param_dtype=config.param_dtype,
-            rngs=rngs,
+            **layer_settings(config, rngs),
         )
         self.resnets = nnx.List([ResidualBlock(channels, channels, **block) for _ in range(2)])
         self.attentions = nnx.List([Transformer(config, channels, only_cross=False, rngs=rngs)])
@@ -119,7 +123,7 @@ class VideoUNet(nnx.Module):
     """Predicts v for a clip; every height and width works."""
 
     def __init__(self, config: UNetConfig, *, rngs: nnx.Rngs | None):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         widths = config.block_out_channels
         time_channels = 4 * widths[0]
         self.config = config
@@ -175,7 +179,7 @@ class VideoUNet(nnx.Module):
                 x = jnp.concatenate([x, skips.pop()], axis=-1)
                 x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
             if level.has_resample:
-                x = level.resample(x, skips[-1].shape[2:4])
+                x = level.enlarge(x, skips[-1])
             x = run(lambda module, x: module(x, time), module, x)
         assert not skips
         return self.conv_out(self.conv_norm_out(x, activation=True)).astype(jnp.float32)

@@ -4,7 +4,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from uav_jax.layers.attention import CrossAttention, FeedForward, TemporalAttention
-from uav_jax.layers.linear import Linear
+from uav_jax.layers.linear import Linear, layer_settings
 from uav_jax.layers.norm import GroupNorm, LayerNorm
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.unet.config import UNetConfig
@@ -20,7 +20,7 @@ class TransformerBlock(nnx.Module):
     def __init__(
         self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs | None
     ):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         text = config.cross_attention_dim
         self.only_cross = only_cross
         self.norm1 = LayerNorm(channels, **settings)
@@ -47,7 +47,7 @@ class Transformer(nnx.Module):
     def __init__(
         self, config: UNetConfig, channels: int, only_cross: bool, *, rngs: nnx.Rngs | None
     ):
-        settings = dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+        settings = layer_settings(config, rngs)
         self.resblock_temporal = ResidualBlock(
             channels,
             channels,

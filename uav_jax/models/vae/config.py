@@ -88,7 +88,7 @@ class VAEConfig:
 
     @classmethod
     def released(cls, *, video: bool, **settings) -> "VAEConfig":
-        """The released autoencoders: ``vae_3d`` (55 M) and, with ``video``, ``vae_video`` (114 M)."""
+        """The released ``vae_3d`` (55 M) or, with ``video``, ``vae_video`` (114 M)."""
         return cls(
             block_out_channels=(128, 256, 512), condition_channels=128 if video else 0, **settings
         )

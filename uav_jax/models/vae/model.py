@@ -7,13 +7,15 @@ convolution, the low-resolution frames by spatial feature transform:
     f + w * (f * scale(c, f) + shift(c, f))                                                  (1)
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from uav_jax.layers.attention import attention
 from uav_jax.layers.conv import Conv2d
-from uav_jax.layers.linear import Linear
+from uav_jax.layers.linear import Linear, layer_settings
 from uav_jax.layers.norm import GroupNorm
 from uav_jax.layers.resample import Downsample, Upsample
 from uav_jax.layers.residual import ResidualBlock
@@ -24,18 +26,14 @@ EPSILON = 1e-6
 
 
 def _block(config: VAEConfig, rngs: nnx.Rngs | None) -> dict:
-    return dict(groups=config.norm_num_groups, epsilon=EPSILON, **_settings(config, rngs))
-
-
-def _settings(config: VAEConfig, rngs: nnx.Rngs | None) -> dict:
-    return dict(dtype=config.dtype, param_dtype=config.param_dtype, rngs=rngs)
+    return dict(groups=config.norm_num_groups, epsilon=EPSILON, **layer_settings(config, rngs))
 
 
 class SpatialAttention(nnx.Module):
     """Single-head self-attention over the H*W positions of each frame, plus the input."""
 
     def __init__(self, config: VAEConfig, channels: int, *, rngs: nnx.Rngs | None):
-        settings = _settings(config, rngs)
+        settings = layer_settings(config, rngs)
         self.group_norm = GroupNorm(
             channels, config.norm_num_groups, epsilon=EPSILON, per_frame=True, **settings
         )
@@ -55,7 +53,7 @@ class MidBlock(nnx.Module):
     """Residual block, attention, residual block."""
 
     def __init__(self, config: VAEConfig, channels: int, *, add_3d: bool, rngs: nnx.Rngs | None):
-        block = dict(add_3d=add_3d, **_block(config, rngs))
+        block: dict[str, Any] = dict(add_3d=add_3d, **_block(config, rngs))
         self.resnets = nnx.List([ResidualBlock(channels, channels, **block) for _ in range(2)])
         if config.mid_attention:
             self.attentions = nnx.List([SpatialAttention(config, channels, rngs=rngs)])
@@ -86,7 +84,7 @@ class Level(nnx.Module):
 def _levels(config, widths, width_in, layers, resample, *, add_3d=False, rngs) -> list[Level]:
     levels = []
     for i, width in enumerate(widths):
-        block = dict(add_3d=add_3d, **_block(config, rngs))
+        block: dict[str, Any] = dict(add_3d=add_3d, **_block(config, rngs))
         resnets = [ResidualBlock(width_in, width, **block)]
         resnets += [ResidualBlock(width, width, **block) for _ in range(layers - 1)]
         levels.append(Level(resnets, resample(width) if i < len(widths) - 1 else None))
@@ -98,7 +96,7 @@ class Encoder(nnx.Module):
     """Frames to the mean and log-variance of their latents (before ``quant_conv``)."""
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
-        settings, widths = _settings(config, rngs), config.block_out_channels
+        settings, widths = layer_settings(config, rngs), config.block_out_channels
         self.conv_in = Conv2d(3, widths[0], **settings)
         self.down_blocks = nnx.List(
             _levels(
@@ -127,7 +125,7 @@ class ConditionFuse(nnx.Module):
     """Scale and shift of equation (1) from the low-resolution branch and the features."""
 
     def __init__(self, config: VAEConfig, channels: int, *, rngs: nnx.Rngs | None):
-        block, settings = _block(config, rngs), _settings(config, rngs)
+        block, settings = _block(config, rngs), layer_settings(config, rngs)
         self.shared = nnx.List(
             [
                 ResidualBlock(config.condition_channels + channels, channels, **block),
@@ -148,10 +146,10 @@ class Decoder(nnx.Module):
     """Latents (after ``post_quant_conv``) to frames, 4 times as large."""
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
-        settings, widths = _settings(config, rngs), config.block_out_channels[::-1]
+        settings, widths = layer_settings(config, rngs), config.block_out_channels[::-1]
         self.conv_in = Conv2d(config.latent_channels, widths[0], **settings)
         if config.temporal:
-            block = dict(add_3d=True, **_block(config, rngs))
+            block: dict[str, Any] = dict(add_3d=True, **_block(config, rngs))
             condition = config.condition_channels
             self.condition_in = nnx.List(
                 [
@@ -201,7 +199,7 @@ class VideoAutoencoder(nnx.Module):
     """``vae_3d`` or ``vae_video``, by its config. Latents here are unscaled."""
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
-        settings, latent = _settings(config, rngs), config.latent_channels
+        settings, latent = layer_settings(config, rngs), config.latent_channels
         self.config = config
         self.encoder = Encoder(config, rngs=rngs)
         self.quant_conv = Conv2d(2 * latent, 2 * latent, 1, **settings)
