@@ -1,0 +1,46 @@
+"""Attention in chunks, position buckets and rotary embedding."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from uav_jax.layers import attention as module
+from uav_jax.layers.attention import attention
+from uav_jax.layers.embedding import relative_position_buckets, rotate
+
+ROUNDING = 1e-6
+"""Float32 rounding of values of order one."""
+
+
+@pytest.mark.parametrize("limit", [8, 100, 1000])
+def test_attention_in_chunks_is_the_same_attention(monkeypatch, limit):
+    rng = np.random.RandomState(0)
+    q, k, v = (jnp.asarray(rng.standard_normal((2, 17, 3, 4)), jnp.float32) for _ in range(3))
+    whole = attention(q, k, v)
+    monkeypatch.setattr(module, "MAX_SCORES", limit)
+    assert jnp.abs(attention(q, k, v) - whole).max() <= ROUNDING
+
+
+def test_attention_to_equal_keys_is_the_mean_of_the_values():
+    q, k = jnp.ones((1, 3, 1, 2)), jnp.zeros((1, 4, 1, 2))
+    v = jnp.arange(8.0).reshape(1, 4, 1, 2)
+    assert jnp.allclose(attention(q, k, v), v.mean(1, keepdims=True))
+
+
+def test_buckets_are_exact_near_logarithmic_far_and_split_by_direction():
+    buckets = relative_position_buckets(64)
+    assert buckets[10, :11].tolist()[::-1][:8] == list(range(8))  # earlier keys: 0..7
+    assert buckets[0, 1:8].tolist() == [17, 18, 19, 20, 21, 22, 23]  # later keys: 16 + distance
+    assert buckets[0, 8] == 24 and buckets[0, 32:].tolist() == [31] * 32
+    assert buckets[32:, 0].tolist() == [15] * 32
+
+
+def test_rotation_keeps_lengths_leaves_frame_0_and_other_channels():
+    x = jnp.asarray(np.random.RandomState(0).standard_normal((2, 5, 3, 2, 8)), jnp.float32)
+    freqs = jnp.array([1.0, 0.1])
+    y = rotate(x, freqs)
+    assert jnp.array_equal(y[:, 0], x[:, 0])
+    assert jnp.array_equal(y[..., 4:], x[..., 4:])
+    assert jnp.allclose(jnp.linalg.norm(y, axis=-1), jnp.linalg.norm(x, axis=-1), atol=1e-5)
+    a, b = x[0, 3, 0, 0, 0], x[0, 3, 0, 0, 1]
+    assert y[0, 3, 0, 0, 0] == pytest.approx(float(a * np.cos(3.0) - b * np.sin(3.0)), abs=1e-6)

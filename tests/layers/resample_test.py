@@ -1,0 +1,41 @@
+"""Resampling matrices: rows add up to one, known cases, and what they must reproduce."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from uav_jax.layers.resample import (
+    area_matrix,
+    bicubic_matrix,
+    bilinear_matrix,
+    nearest,
+    resize,
+)
+
+
+@pytest.mark.parametrize("matrix", [area_matrix, bilinear_matrix, bicubic_matrix])
+@pytest.mark.parametrize("source, target", [(10, 10), (10, 40), (13, 5), (1, 4), (7, 16)])
+def test_constant_images_stay_constant(matrix, source, target):
+    assert np.allclose(matrix(source, target).sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("matrix", [area_matrix, bilinear_matrix, bicubic_matrix])
+def test_the_same_size_is_the_identity(matrix):
+    assert np.allclose(matrix(9, 9), np.eye(9), atol=1e-6)
+
+
+def test_area_bins_of_an_uneven_reduction():
+    expected = np.array([[1 / 2, 1 / 2, 0, 0, 0], [0, 1 / 3, 1 / 3, 1 / 3, 0], [0, 0, 0, 0.5, 0.5]])
+    assert np.allclose(area_matrix(5, 3), expected)
+
+
+def test_linear_ramps_survive_bilinear_enlargement_inside():
+    ramp = jnp.arange(8.0).reshape(1, 8, 1, 1)
+    enlarged = resize(jnp.broadcast_to(ramp, (1, 8, 8, 1)), 16, 8, bilinear_matrix)[0, 1:-1, 0, 0]
+    assert np.allclose(np.diff(enlarged), 0.5)
+
+
+def test_nearest_takes_floor_of_the_source_position():
+    x = jnp.arange(5.0).reshape(1, 5, 1, 1)
+    assert nearest(x, 7, 1).ravel().tolist() == [i * 5 // 7 for i in range(7)]
+    assert nearest(x, 10, 2)[0, :, 0, 0].tolist() == [i // 2 for i in range(10)]

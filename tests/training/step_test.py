@@ -1,0 +1,83 @@
+"""The optimizer step against hand-computed cases."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from uav_jax.training.config import OptimizerConfig
+from uav_jax.training.standardise import standardised
+from uav_jax.training.step import initial_state, make_train_step
+
+KEY = jax.random.key(0)
+PLAIN = OptimizerConfig(learning_rate=0.1, warmup_steps=0, clip_norm=None, ema_decay=0.9)
+
+
+def quadratic(trained, frozen, batch, key):
+    return jnp.sum(frozen["scale"] * jnp.square(trained["w"] - batch["target"])), {}
+
+
+def run(config, steps):
+    state = initial_state({"w": jnp.array([1.0, -2.0])}, config)
+    step = jax.jit(make_train_step(quadratic, config))
+    frozen, batch = {"scale": jnp.array(2.0)}, {"target": jnp.array([0.0, 1.0])}
+    history = []
+    for _ in range(steps):
+        state, metrics = step(state, frozen, batch, KEY)
+        history.append(metrics)
+    return state, history
+
+
+def test_adams_first_step_moves_by_the_learning_rate_against_the_gradients_sign():
+    state, history = run(PLAIN, 1)
+    assert state.trained["w"] == pytest.approx(np.array([0.9, -1.9]), abs=1e-6)
+    assert float(history[0]["loss"]) == pytest.approx(2 * (1 + 9))
+    assert float(history[0]["grad_norm"]) == pytest.approx(float(np.hypot(4, 12)))
+    assert int(state.step) == 1
+
+
+def test_two_adam_steps_equal_the_formula():
+    state, _ = run(PLAIN, 2)
+    w, target = np.array([1.0, -2.0]), np.array([0.0, 1.0])
+    m = v = np.zeros(2)
+    for t in (1, 2):
+        gradient = 4 * (w - target)
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        w = w - 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    assert state.trained["w"] == pytest.approx(w, abs=1e-6)
+
+
+def test_the_average_follows_with_its_warm_start():
+    state, _ = run(PLAIN, 1)
+    expected = 0.1 * np.array([1.0, -2.0]) + 0.9 * np.asarray(state.trained["w"])
+    assert state.average["w"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_warm_up_scales_the_first_steps():
+    config = OptimizerConfig(learning_rate=0.1, warmup_steps=10, clip_norm=None)
+    state, _ = run(config, 1)
+    assert state.trained["w"] == pytest.approx(np.array([0.99, -1.99]), abs=1e-6)
+
+
+def test_standardised_latents_leave_the_autoencoder_the_same_function():
+    rng = np.random.RandomState(0)
+    c = 4
+    parameters = {
+        "quant_conv.kernel": rng.standard_normal((1, 1, 2 * c, 2 * c)),
+        "quant_conv.bias": rng.standard_normal(2 * c),
+        "post_quant_conv.kernel": rng.standard_normal((1, 1, c, c)),
+        "post_quant_conv.bias": rng.standard_normal(c),
+    }
+    mean, deviation = rng.standard_normal(c), rng.uniform(0.5, 4, c)
+    after = standardised(parameters, mean, deviation)
+
+    def latents(p, h):
+        return (h @ p["quant_conv.kernel"][0, 0] + p["quant_conv.bias"])[..., :c]
+
+    def decoded(p, z):
+        return z @ p["post_quant_conv.kernel"][0, 0] + p["post_quant_conv.bias"]
+
+    h = rng.standard_normal((50, 2 * c))
+    z, z_after = latents(parameters, h), latents(after, h)
+    assert np.allclose(z_after, (z - mean) / deviation)
+    assert np.allclose(decoded(after, z_after), decoded(parameters, z))
