@@ -14,7 +14,7 @@ def config() -> TrainConfig:
         stage="image_autoencoder",
         data=DataConfig(directory="data", batch_size=8, crop=96, low_quality=False),
         vae=VAEConfig.default_model(video=False),
-        optimizer=OptimizerConfig(learning_rate=1e-3, ema_decay=0.995),
+        optimizer=OptimizerConfig(learning_rate=1e-3, ema_decay=0.99),
         lpips_weight=0.5,
-        steps=3000,
+        steps=550,
     )

@@ -10,7 +10,14 @@ from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.weights import tables
-from uav_jax.weights.engine import LazyTensor, WeightError, parameter_shapes, to_ours, to_published
+from uav_jax.weights.engine import (
+    LazyTensor,
+    WeightError,
+    match,
+    parameter_shapes,
+    to_ours,
+    to_published,
+)
 from uav_jax.weights.networks import NETWORKS
 from uav_jax.weights.rules import Rule, WeightTable
 
@@ -99,13 +106,10 @@ def test_derived_tensors_with_other_values_are_kept_as_extras():
     assert to_published(network.table, parameters, extras)[name] == 123456
 
 
-def test_released_names_and_shapes_fit_without_reading_a_weight():
+@pytest.mark.parametrize("name", g.load_json("full_checkpoints.json")["state_dicts"])
+def test_released_names_and_shapes_fit_without_reading_a_weight(name):
     full = g.load_json("full_checkpoints.json")
-    for name, names in full["state_dicts"].items():
-        network = NETWORKS[name]
-        config = network.configure(full["configs"][name])
-        shapes = parameter_shapes(nnx.eval_shape(lambda: network.build(config, rngs=None)))
-        from uav_jax.weights.engine import match
-
-        matched = match(network.table, list(names), shapes, name)
-        assert len(matched) == len(shapes)
+    network = NETWORKS[name]
+    config = network.configure(full["configs"][name])
+    shapes = parameter_shapes(nnx.eval_shape(lambda: network.build(config, rngs=None)))
+    assert len(match(network.table, list(full["state_dicts"][name]), shapes, name)) == len(shapes)

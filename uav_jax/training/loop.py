@@ -63,11 +63,12 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
             state, metrics = step(state, task.frozen, batch, key)
             if (number + 1) % config.log_every == 0 or number + 1 == config.steps:
                 report(number + 1, jax.device_get(metrics), batch)
-            last = number + 1 == config.steps or preemption.requested
-            if (number + 1) % config.checkpoint_every == 0 or last:
+            done = number + 1 == config.steps
+            if (number + 1) % config.checkpoint_every == 0 or done or preemption.requested:
                 checkpoints.save(state)
-                save_network(workdir, {**task.rest, **state.average})
-            if preemption.requested:
+                network = {**task.rest, **state.average}
+                save_network(workdir, task.finish(network) if done else network)
+            if preemption.requested and not done:
                 checkpoints.close()
                 console.print(f"stopped at step {number + 1}; start again to go on")
                 sys.exit(PREEMPTED)

@@ -69,7 +69,7 @@ def make_train_step(loss: Loss, config: OptimizerConfig):
         # The average's early steps count less than its decay says, so that it forgets the start.
         decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
         average = jax.tree.map(lambda a, b: a + (1 - decay) * (b - a), state.average, trained)
-        metrics = {"loss": value, "grad_norm": optax.global_norm(gradient), **metrics}
+        metrics = {"loss": value, "grad_norm": optax.tree.norm(gradient), **metrics}
         return TrainState(state.step + 1, trained, average, moments), metrics
 
     return step

@@ -1,6 +1,7 @@
 """The stages: for each, its parameters, its partition, and its loss."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -10,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from uav_jax.data.loader import batches
 from uav_jax.diffusion.ddim import ddim_steps, ddim_update
 from uav_jax.diffusion.schedule import add_noise, alphas_cumprod, velocity
 from uav_jax.metrics.lpips import load_lpips
@@ -34,6 +36,7 @@ from uav_jax.training.partition import (
     UNET_TEMPORAL,
     Partition,
 )
+from uav_jax.training.standardise import standardised
 from uav_jax.training.step import Batch, Loss, Metrics
 from uav_jax.weights.engine import build, parameter_shapes, to_ours
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY, read_tensors
@@ -48,6 +51,7 @@ class Task:
     frozen: Parameters  # everything else that the loss reads, this network's frozen part included
     rest: Parameters  # this network's frozen part under its own names
     loss: Loss
+    finish: Callable[[Parameters], Mapping] = dict  # turns the last network into the result
 
 
 def to_unit_range(frames: Array) -> Array:
@@ -89,7 +93,22 @@ def image_autoencoder(config: TrainConfig) -> Task:
 
     parameters = initialise(lambda rngs: VideoAutoencoder(vae_config, rngs=rngs), config.seed)
     trained, frozen = EVERYTHING.split(parameters)
-    return Task(trained, _lpips_weights(config), frozen, loss)
+
+    def finish(parameters: Parameters) -> Mapping:
+        return standardised(jax.device_get(parameters), *latent_moments(vae, parameters, config))
+
+    return Task(trained, _lpips_weights(config), frozen, loss, finish)
+
+
+def latent_moments(
+    vae: Functional[VideoAutoencoder], parameters: Parameters, config: TrainConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation ``(C,)`` of the latents of 64 training batches."""
+    encode = jax.jit(lambda frames: vae.bind(parameters).moments(to_unit_range(frames))[0])
+    data = batches(config.data)
+    latents = np.concatenate([np.asarray(encode(next(data)["target"])) for _ in range(64)])
+    axes = tuple(range(latents.ndim - 1))
+    return latents.mean(axes), latents.std(axes)
 
 
 def _encode(vae: VideoAutoencoder, target: Array) -> Array:

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Makes the default model from nothing: photographs, tokenizer, the four stages, the release.
+# Run it from the project's root, with the extra "train" installed; start it again after an
+# interruption and it goes on from the last checkpoints.
+set -euo pipefail
+[ -d data/photos ] || python -m uav_jax.data.packages data
+python -m uav_jax.training.text configs/prompt_corpus.txt uav_jax/default
+for stage in image_autoencoder image_unet temporal_unet video_decoder; do
+  python train.py "configs/$stage.py" --workdir "runs/$stage"
+done
+python -m uav_jax.training.export configs/video_decoder.py --workdir runs/video_decoder uav_jax/default

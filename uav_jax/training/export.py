@@ -1,0 +1,59 @@
+"""Packs trained stages as a model directory in the released layout, float16.
+
+    python -m uav_jax.training.export configs/video_decoder.py --workdir runs/video_decoder OUT
+
+The recipe of the video decoder names the work folders of the other stages. ``OUT`` has to hold
+``tokenizer/`` and ``text_encoder/`` already (``python -m uav_jax.training.text``).
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from uav_jax.training.checkpoint import load_network
+from uav_jax.training.cli import load_recipe
+from uav_jax.training.config import TrainConfig
+from uav_jax.weights.model_files import ModelFiles, write_release
+from uav_jax.weights.networks import SCHEDULERS
+
+
+def export(config: TrainConfig, workdir: Path, out: Path) -> None:
+    """Writes U-Net, both autoencoders and the schedules of a finished training to ``out``.
+
+    ``ValueError`` if the recipe is not a video decoder's, or if a stage has not been trained.
+    """
+    if config.stage != "video_decoder":
+        raise ValueError(f"the recipe trains stage {config.stage}; give the video_decoder's")
+    assert config.vae and config.unet and config.autoencoder_from and config.unet_from
+    image_vae = replace(config.vae, condition_channels=0)
+    stages = {
+        "unet": (config.unet_from, config.unet),
+        "vae_3d": (config.autoencoder_from, image_vae),
+        "vae_video": (workdir, config.vae),
+    }
+    for name, (folder, network) in stages.items():
+        parameters = {key: np.asarray(v) for key, v in load_network(folder).items()}
+        write_release(out, name, parameters, network.to_published())
+    for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
+        (out / name).mkdir(exist_ok=True)
+        text = json.dumps(config.schedule.to_json(kind), indent=1)
+        (out / name / "scheduler_config.json").write_text(text + "\n")
+    ModelFiles(out)  # complains where something is missing
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: the video decoder's recipe and work folder, and the target."""
+    parser = argparse.ArgumentParser(description="Packs a finished training as a model directory.")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--workdir", type=Path, required=True)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args(arguments)
+    export(load_recipe(options.config), options.workdir, options.out)
+
+
+if __name__ == "__main__":
+    main()
