@@ -1,0 +1,134 @@
+"""``infer.py`` as its user runs it, with the model that ships, on tiny clips."""
+
+import shutil
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.io.video_test import audio_packets, make_video, smooth_frames
+from uav_jax.cli import main
+from uav_jax.io.video import read_video
+from uav_jax.weights.model_files import DEFAULT_DIRECTORY
+
+FAST = ["-s", "1", "-n", "20", "-g", "1"]
+NAME = "clip_n20_g1_s1.mp4"
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return make_video(tmp_path / "clip.mp4", smooth_frames(3, 16, 24), range(3), audio=True)
+
+
+def infer(*arguments) -> int:
+    return main([*map(str, arguments), *FAST])
+
+
+def test_a_video_comes_back_four_times_as_large_with_its_audio(clip, tmp_path):
+    assert infer("-i", clip, "-o", tmp_path / "out") == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [NAME]
+    before, after = read_video(clip), read_video(tmp_path / "out" / NAME)
+    assert after.frames.shape == (3, 64, 96, 3)
+    assert (after.rate, after.time_base) == (before.rate, before.time_base)
+    assert after.pts == before.pts
+    assert audio_packets(tmp_path / "out" / NAME) == audio_packets(clip)
+    small = after.frames.reshape(3, 16, 4, 24, 4, 3).mean((2, 4))
+    assert np.abs(small - before.frames).mean() < 12, "the result does not show the input"
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(clip, tmp_path):
+    frames = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert infer("-i", clip, "-o", tmp_path / f"{name}.mkv", "--seed", seed) == 0
+        frames.append(read_video(tmp_path / f"{name}.mkv").frames)
+    assert np.array_equal(frames[0], frames[1])
+    assert not np.array_equal(frames[0], frames[2])
+
+
+def test_a_folder_of_videos_gives_one_result_each(clip, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(clip, tmp_path / "in" / name)
+    assert infer("-i", tmp_path / "in", "-o", tmp_path / "out", "--save_suffix", "x") == 0
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["a_n20_g1_s1_x.mp4", "b_n20_g1_s1_x.mp4"]
+
+
+@pytest.mark.parametrize("height, width", [(16, 1), (1, 1), (9, 13)])
+def test_a_folder_of_one_odd_frame_works_and_saves_pngs(tmp_path, height, width):
+    (tmp_path / "shot").mkdir()
+    Image.new("RGB", (width, height), (200, 100, 50)).save(tmp_path / "shot" / "1.png")
+    assert infer("-i", tmp_path / "shot", "-o", tmp_path / "out", "--save_image") == 0
+    with Image.open(tmp_path / "out" / "shot_n20_g1_s1" / "0001.png") as image:
+        assert image.size == (4 * width, 4 * height)
+    result = read_video(tmp_path / "out" / "shot_n20_g1_s1.mp4")
+    assert result.frames.shape == (1, 4 * height, 4 * width, 3)
+
+
+def test_a_sidecar_text_is_the_prompt_unless_one_is_given(clip, tmp_path):
+    out = [tmp_path / f"{i}.mkv" for i in range(3)]
+    assert infer("-i", clip, "-o", out[0], "--prompt", "a garden in the rain, ") == 0
+    clip.with_suffix(".txt").write_text("a garden in the rain, \n")
+    assert infer("-i", clip, "-o", out[1]) == 0
+    assert infer("-i", clip, "-o", out[2], "--prompt", "") == 0
+    first, sidecar, empty = (read_video(path).frames for path in out)
+    assert np.array_equal(first, sidecar)
+    assert not np.array_equal(first, empty)
+
+
+def broken_inputs(folder, clip):
+    """name -> (arguments, what the message has to contain)."""
+    (folder / "empty").mkdir()
+    (folder / "text.mp4").write_text("no video")
+    (folder / "cut.mp4").write_bytes(clip.read_bytes()[:1500])
+    (folder / "sizes").mkdir()
+    for size in (8, 9):
+        Image.new("RGB", (size, 8)).save(folder / "sizes" / f"{size}.png")
+    (folder / "file").write_text("")
+    with av.open(str(folder / "silent.mp4"), "w") as out:
+        sound = out.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), "s16", "mono")
+        frame.sample_rate = 44100
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode())
+    model = folder / "model"
+    shutil.copytree(DEFAULT_DIRECTORY, model)
+    (model / "unet" / "unet_video.safetensors").write_bytes(b"\x01" * 64)
+    return {
+        "missing": (["-i", folder / "absent.mp4"], "absent.mp4 does not exist"),
+        "no input": ([], "give -i PATH"),
+        "unreadable": (["-i", folder / "text.mp4"], "cannot be read as a video"),
+        "truncated": (["-i", folder / "cut.mp4"], "cut.mp4"),
+        "zero frames": (["-i", folder / "silent.mp4"], "no video stream"),
+        "empty folder": (["-i", folder / "empty"], "holds no video"),
+        "sizes": (["-i", folder / "sizes"], "9.png is 9x8, but 8.png is 8x8"),
+        "noise": (["-i", clip, "-n", "351"], "351 is outside 0..350"),
+        "steps": (["-i", clip, "-s", "0"], "0 is outside 1..1000"),
+        "many steps": (["-i", clip, "-s", "1001"], "1001 is outside 1..1000"),
+        "propagation": (["-i", clip, "-s", "3", "-p", "3"], "3 is outside 0..2"),
+        "no numbers": (["-i", clip, "-p", "a"], "propagation steps 'a'"),
+        "model": (["-i", clip, "--model", "sdxl"], "unknown model 'sdxl'"),
+        "damaged model": (["-i", clip, "--model", model], "no readable safetensors"),
+        "output is a file": (["-i", clip, "-o", folder / "file"], "is a file"),
+        "output in a file": (["-i", clip, "-o", folder / "file" / "x"], "cannot create folder"),
+        "colour": (["-i", clip, "--color_fix", "sepia"], "sepia"),
+    }
+
+
+def test_bad_input_gets_one_line_status_2_and_no_output(clip, tmp_path, capfd):
+    for name, (arguments, message) in broken_inputs(tmp_path, clip).items():
+        before = {p for p in tmp_path.rglob("*") if p.name != "out"}
+        given = list(map(str, arguments))
+        output = [] if "-o" in given else ["-o", str(tmp_path / "out")]
+        assert main([*given, *output]) == 2, name
+        said = capfd.readouterr().err.strip().splitlines()
+        assert message in said[-1], (name, said)
+        assert not any("Traceback" in line for line in said), name
+        assert {p for p in tmp_path.rglob("*") if p.name != "out"} == before, name
+
+
+def test_an_unwritable_folder_is_refused(clip, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("uav_jax.cli.os.access", lambda *_: False)  # root may write everywhere
+    assert infer("-i", clip, "-o", tmp_path / "out") == 2
+    assert "is not writable" in capfd.readouterr().err
