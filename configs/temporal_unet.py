@@ -28,5 +28,5 @@ def config() -> TrainConfig:
         unet=UNetConfig.default_model(),
         text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=3e-4, ema_decay=0.995),
-        steps=1500,
+        steps=400,
     )
