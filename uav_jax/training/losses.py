@@ -19,6 +19,11 @@ def mean_squared_error(prediction: Video, target: Video) -> Float[Array, ""]:
     return jnp.mean(jnp.square(prediction - target))
 
 
+def mean_absolute_error(prediction: Video, target: Video) -> Float[Array, ""]:
+    """L1: mean over every element."""
+    return jnp.mean(jnp.abs(prediction - target))
+
+
 def kl_to_standard_normal(mean: Video, log_variance: Video) -> Float[Array, ""]:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) per element (Kingma & Welling, 2014, app. B)."""
     return 0.5 * jnp.mean(jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
@@ -33,7 +38,7 @@ def reconstruction_loss(
     prediction: Video, target: Video, weights: LPIPSWeights, lpips_weight: float
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """L1 plus weighted LPIPS (VGG16) frame by frame; RGB in [-1, 1]. Returns (loss, parts)."""
-    l1 = jnp.mean(jnp.abs(prediction - target))
+    l1 = mean_absolute_error(prediction, target)
     frames = [rearrange(_centre(v), "b t h w c -> (b t) h w c") for v in (prediction, target)]
     perceptual = jnp.mean(lpips(weights, *frames, stages=LPIPS_STAGES))
     return l1 + lpips_weight * perceptual, {"l1": l1, "lpips_vgg": perceptual}
