@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from uav_jax.io.frames import FrameWriter, image_files, read_frames
 from uav_jax.io.video import MP4_AUDIO, VIDEO_SUFFIXES, Clip, VideoWriter, read_video
-from uav_jax.pipeline.settings import UpscaleSettings
+from uav_jax.pipeline.settings import NOISES, UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, output_size, reduce_large, to_bytes, with_overrides
 
 EXAMPLES = """examples:
@@ -87,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--save_image", action="store_true", help="also write the frames as PNG")
     p.add_argument("--save_suffix", default="", help="appended to the names of the results")
     p.add_argument("--seed", type=int, help="of the noise")
+    p.add_argument("--noise", choices=NOISES, help="torch: the numbers PyTorch's CPU would draw")
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     p.add_argument("--demo", action="store_true", help="degrade a known clip, restore it, compare")
     p.add_argument("--no_llava", action="store_true", help=argparse.SUPPRESS)  # we never caption
@@ -155,6 +156,7 @@ def settings_from(options: argparse.Namespace, defaults: UpscaleSettings) -> Ups
         perform_tile=options.perform_tile,
         tile_size=options.tile_size,
         seed=options.seed,
+        noise=options.noise,
     )
 
 

@@ -6,6 +6,7 @@ from uav_jax.pipeline.color import ColorFix
 from uav_jax.pipeline.prompt import ADDED_PROMPT, NEGATIVE_PROMPT
 
 COLOR_FIXES = ("none", "adain", "wavelet")
+NOISES = ("jax", "torch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,7 @@ class UpscaleSettings:
     tile_context: int = 64  # low-resolution pixels on each side
     low_res_weight: float = 1.0  # of the video decoder's low-resolution branch
     seed: int = 10
+    noise: str = "jax"  # or "torch": the numbers of PyTorch's CPU generator
 
     def __post_init__(self):
         checks = (
@@ -42,6 +44,7 @@ class UpscaleSettings:
                 self.color_fix in COLOR_FIXES,
                 f"color fix {self.color_fix!r}; expected one of {', '.join(COLOR_FIXES)}",
             ),
+            (self.noise in NOISES, f"noise {self.noise!r}; expected {' or '.join(NOISES)}"),
             (self.tile_size >= 16, f"tile size {self.tile_size} is too small; use 16 or more"),
             (self.tile_context >= 0, f"tile context {self.tile_context} is negative"),
         )

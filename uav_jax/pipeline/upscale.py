@@ -25,6 +25,7 @@ from uav_jax.layers.resample import area_matrix, resize
 from uav_jax.motion.flow import ClipFlow, clip_flow
 from uav_jax.pipeline.color import fix_color
 from uav_jax.pipeline.decode import decode_clip
+from uav_jax.pipeline.noise import Noise, noise_of
 from uav_jax.pipeline.prompt import encode_prompts, full_prompt, load_tokenizer
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.tiling import AUTOMATIC_FROM, Tile, blend_weights, plan_tiles
@@ -114,10 +115,11 @@ class Upscaler:
         text = self._encode_text(settings)
         vae = self._load("vae_video" if settings.use_video_vae else "vae_3d")
         tiles = self.plan(frames.shape[1], frames.shape[2], settings)
+        draw = noise_of(settings, frames.shape)
         for first, last in segments(len(frames)):
             start, stop = max(0, first - OVERLAP), min(len(frames), last + OVERLAP)
             low_res = frames[start:stop].astype(np.float32) / 127.5 - 1
-            latents = self._denoise(low_res, start, text, tiles, settings, progress)
+            latents = self._denoise(low_res, start, draw, text, tiles, settings, progress)
             kept = slice(first - start, last - start)
             done = 0
             for group in decode_clip(
@@ -154,6 +156,7 @@ class Upscaler:
         self,
         low_res: np.ndarray,
         first_frame: int,
+        draw: Noise,
         text: Array,
         tiles: list[Tile],
         settings: UpscaleSettings,
@@ -161,7 +164,7 @@ class Upscaler:
     ) -> Float[np.ndarray, "T H W 4"]:
         """Latents of a segment, tiles blended."""
         frames, height, width, _ = low_res.shape
-        noise_low, noise = frame_noise(settings.seed, first_frame, frames, height, width)
+        noise_low, noise = draw(first_frame, frames)
         level = jnp.asarray(settings.noise_level)
         noised = np.asarray(
             add_noise(
@@ -205,20 +208,6 @@ def segments(frames: int) -> list[tuple[int, int]]:
         return [(0, frames)]
     length = SEGMENT // 3 * 3
     return [(start, min(start + length, frames)) for start in range(0, frames, length)]
-
-
-def frame_noise(
-    seed: int, first: int, frames: int, height: int, width: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Noise for the low-resolution frames (3 channels) and for the latents (4), by frame number."""
-    low_key, key = jax.random.split(jax.random.key(seed))
-
-    def draw(key: Array, channels: int) -> np.ndarray:
-        keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(first + jnp.arange(frames))
-        shape = (height, width, channels)
-        return np.asarray(jax.vmap(lambda k: jax.random.normal(k, shape))(keys))
-
-    return draw(low_key, 3), draw(key, LATENT_CHANNELS)
 
 
 _fix_color_jitted = jax.jit(fix_color, static_argnames="method")
