@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from uav_jax.data.loader import batches
+from uav_jax.data.loader import batches, photo_files
 from uav_jax.training.checkpoint import Checkpoints, save_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.step import TrainState, initial_state, make_train_step
@@ -22,15 +22,20 @@ PREEMPTED = 75
 
 
 class Preemption:
-    """Remembers SIGTERM and SIGINT until the step is over."""
+    """Inside its ``with`` block, SIGTERM and SIGINT are only remembered, until a step is over."""
 
-    def __init__(self):
+    def __enter__(self) -> "Preemption":
         self.requested = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._request)
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        self._former = {number: signal.signal(number, self._request) for number in numbers}
+        return self
 
     def _request(self, *_) -> None:
         self.requested = True
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
 
 
 def train(config: TrainConfig, workdir: Path, *, console: Console | None = None) -> TrainState:
@@ -38,8 +43,9 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
 
     Writes ``metrics.jsonl`` and checkpoints to ``workdir``. After SIGTERM or Ctrl-C it saves and
     leaves with status 75. Raises ``FloatingPointError`` when the loss is not finite, naming the
-    step and the records of its batch.
+    step and the records of its batch; ``ValueError`` where the data or an earlier stage is missing.
     """
+    photo_files(config.data.directory)
     console = console or Console(stderr=True)
     workdir.mkdir(parents=True, exist_ok=True)
     task = make_task(config)
@@ -52,11 +58,10 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
     console.print(
         f"{config.stage}: {_count(task.trained):,} trained, {_count(task.frozen):,} frozen values"
     )
-    preemption = Preemption()
     step = jax.jit(make_train_step(task.loss, config.optimizer), donate_argnums=0)
     key = jax.random.key(config.seed + 1)
     data = batches(config.data, start=int(state.step))
-    with (workdir / "metrics.jsonl").open("a") as log:
+    with (workdir / "metrics.jsonl").open("a") as log, Preemption() as preemption:
         report = _reporter(config, log, console)
         for number in range(int(state.step), config.steps):
             batch = next(data)
