@@ -42,7 +42,7 @@ def _with_field(config, path: list[str], value, name: str):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parses arguments and trains; 2 after a mistake in them or a divergence, 75 after a preemption."""
+    """Trains; returns 2 after a mistake or a divergence. A preempted run exits with 75."""
     parser = argparse.ArgumentParser(description="Trains a stage of the model.")
     parser.add_argument("config", type=Path, help="a recipe, such as configs/image_unet.py")
     parser.add_argument("--workdir", type=Path, required=True, help="checkpoints and logs go here")
