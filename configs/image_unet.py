@@ -3,6 +3,7 @@
 python train.py configs/image_unet.py --workdir runs/image_unet
 """
 
+from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
@@ -20,6 +21,7 @@ def config() -> TrainConfig:
             crop=96,
             negative_probability=0.1,
             empty_probability=0.1,
+            degradation=DegradationConfig.mild(),
         ),
         autoencoder_from="runs/image_autoencoder",
         vae=VAEConfig.default_model(video=False),

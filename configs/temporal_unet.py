@@ -3,6 +3,7 @@
 python train.py configs/temporal_unet.py --workdir runs/temporal_unet
 """
 
+from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
@@ -21,6 +22,7 @@ def config() -> TrainConfig:
             crop=96,
             negative_probability=0.1,
             empty_probability=0.1,
+            degradation=DegradationConfig.mild(),
         ),
         autoencoder_from="runs/image_autoencoder",
         unet_from="runs/image_unet",

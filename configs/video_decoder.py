@@ -3,6 +3,7 @@
 python train.py configs/video_decoder.py --workdir runs/video_decoder
 """
 
+from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
@@ -14,7 +15,13 @@ def config() -> TrainConfig:
     """Clips of 3 frames (a decode group), 96 pixels, L1 + LPIPS."""
     return TrainConfig(
         stage="video_decoder",
-        data=DataConfig(directory="data", batch_size=3, frames=3, crop=96),
+        data=DataConfig(
+            directory="data",
+            batch_size=3,
+            frames=3,
+            crop=96,
+            degradation=DegradationConfig.mild(),
+        ),
         autoencoder_from="runs/image_autoencoder",
         unet_from="runs/temporal_unet",
         vae=VAEConfig.default_model(video=True),

@@ -15,15 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from uav_jax.cli import settings_from, upscale_file
-from uav_jax.data.degradation import (
-    DegradationConfig,
-    add_noise,
-    blur,
-    gaussian_kernel,
-    h264,
-    resize,
-    to_bytes,
-)
+from uav_jax.data.degradation import blur, compress, gaussian_noise, resize, to_bytes
+from uav_jax.data.kernels import elliptic_kernel
 from uav_jax.data.motion import CameraPath, camera_clip
 from uav_jax.io.video import Clip, VideoWriter, read_video
 from uav_jax.metrics.fidelity import psnr, ssim
@@ -44,15 +37,16 @@ def demo_clip() -> tuple[np.ndarray, np.ndarray]:
     from skimage import data
 
     rng = np.random.default_rng(7)
+    kernel = elliptic_kernel("gaussian", 11, 1.4, 1.0, 0.4)
     truths, inputs = [], []
     for name, path in zip(PHOTOS, SCENES, strict=True):
         photo = Image.fromarray(getattr(data, name)()[..., :3])
         truth = camera_clip(photo, path, WIDTH, HEIGHT, FRAMES)
-        soft = to_bytes(blur(truth.astype(np.float32), gaussian_kernel(1.4, 1.0, 0.4)))
+        soft = to_bytes(blur(truth.astype(np.float32), kernel))
         small = resize(soft, WIDTH // 4, HEIGHT // 4, Image.Resampling.BICUBIC)
-        noisy = add_noise(small, DegradationConfig(noise_sigma=(3, 3.01)), rng)
+        noisy = gaussian_noise(small, np.full(FRAMES, 3.0), False, rng)
         truths.append(truth)
-        inputs.append(h264(to_bytes(noisy), 23))
+        inputs.append(compress(to_bytes(noisy), crf=23))
     return np.concatenate(truths), np.concatenate(inputs)
 
 
