@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
@@ -178,8 +179,7 @@ def convert(source: Path, target: Path) -> list[str]:
                 continue
             parameters, extras = model.parameters(name)
             (out / name).mkdir()
-            with ocp.StandardCheckpointer() as checkpointer:
-                checkpointer.save((out / name / "weights").resolve(), parameters)
+            _save(out / name / "weights", parameters)
             if extras:
                 values = {key: np.ascontiguousarray(value) for key, value in extras.items()}
                 save_file(values, out / name / "extras.safetensors")
@@ -189,6 +189,22 @@ def convert(source: Path, target: Path) -> list[str]:
         _copy_settings(model, out)
         _write_json(out / _MARKER, {"format": FORMAT, "networks": written})
     return written
+
+
+IN_FLIGHT = 50_000_000
+"""Bytes of a checkpoint that are gathered in memory before they are written to a file."""
+
+
+def _save(path: Path, parameters: dict[str, np.ndarray]) -> None:
+    """Writes an Orbax checkpoint without its usual copy in memory."""
+    handlers = ocp.type_handlers.create_type_handler_registry(
+        (np.ndarray, ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)),
+        (jax.Array, ocp.type_handlers.ArrayHandler()),
+    )
+    arguments = ocp.args.PyTreeSave(parameters, ocdbt_target_data_file_size=IN_FLIGHT)
+    handler = ocp.PyTreeCheckpointHandler(type_handler_registry=handlers)
+    with ocp.Checkpointer(handler) as checkpointer:
+        checkpointer.save(path.resolve(), args=arguments)
 
 
 def to_torch(source: Path, target: Path) -> list[str]:
