@@ -14,11 +14,12 @@ MAY_IMPORT = {
     "models": {"layers", "shapes"},
     "diffusion": {"models", "layers", "motion", "shapes"},
     "motion": {"models", "layers", "shapes"},
-    "metrics": {"layers", "shapes", "weights"},
+    "metrics": {"layers", "motion", "shapes", "weights"},
     "weights": {"models", "layers", "diffusion", "shapes"},
     "io": {"shapes"},
     "data": {"io", "shapes"},
     "pipeline": {"models", "layers", "diffusion", "motion", "weights", "shapes"},
+    "evaluation": {"io", "metrics", "pipeline", "weights", "shapes"},
     "training": {
         "models",
         "layers",

@@ -1,0 +1,1 @@
+"""Scores of upscaled clips against their truth: data sets, methods, the table."""
