@@ -46,6 +46,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(clip, tmp_path):
     assert not np.array_equal(frames[0], frames[2])
 
 
+def test_bfloat16_shows_the_same_picture(clip, tmp_path):
+    frames = []
+    for dtype in ("float32", "bfloat16"):
+        assert infer("-i", clip, "-o", tmp_path / f"{dtype}.mkv", "--dtype", dtype) == 0
+        frames.append(read_video(tmp_path / f"{dtype}.mkv").frames.astype(int))
+    difference = np.abs(frames[0] - frames[1])
+    assert 0 < difference.mean() < 4
+
+
 def test_a_folder_of_videos_gives_one_result_each(clip, tmp_path):
     (tmp_path / "in").mkdir()
     for name in ("a.mp4", "b.mp4"):
