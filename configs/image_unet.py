@@ -28,5 +28,5 @@ def config() -> TrainConfig:
         unet=UNetConfig.default_model(),
         text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),
-        steps=1680,
+        steps=1200,
     )

@@ -17,10 +17,11 @@ def random(*shape, seed=0):
 
 
 @pytest.mark.parametrize("kernel, padding", [((3, 3), (1, 1)), ((1, 5), (0, 2)), ((7, 7), (3, 3))])
-def test_custom_kernel_gradient_equals_xlas(kernel, padding):
-    x, k = random(3, 9, 11, 4), random(*kernel, 4, 6, seed=1)
+@pytest.mark.parametrize("cin, cout", [(4, 6), (6, 4)])
+def test_custom_kernel_gradient_equals_xlas(kernel, padding, cin, cout):
+    x, k = random(3, 9, 11, cin), random(*kernel, cin, cout, seed=1)
     pad = tuple((p, p) for p in padding)
-    weights = random(3, 9, 11, 6, seed=2)
+    weights = random(3, 9, 11, cout, seed=2)
     ours = jax.grad(lambda x, k: (conv2d(x, k, 1, pad) * weights).sum(), (0, 1))(x, k)
     xlas = jax.grad(lambda x, k: (_conv2d(x, k, 1, pad) * weights).sum(), (0, 1))(x, k)
     for a, b in zip(ours, xlas, strict=True):

@@ -25,29 +25,41 @@ def _conv2d(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     )
 
 
+def _patches(x_HWC: Array, kh: int, kw: int) -> Array:
+    """The ``kh kw C`` values under the kernel at each of its positions, one row a position."""
+    H, W, C = x_HWC.shape
+    h, w = H - kh + 1, W - kw + 1
+    shifted = [x_HWC[i : i + h, j : j + w] for i in range(kh) for j in range(kw)]
+    return jnp.concatenate(shifted, axis=-1).reshape(h * w, kh * kw * C)
+
+
 def _kernel_gradient_by_patches(x: Array, grad: Array, kernel: Array, padding: Padding) -> Array:
     """d loss / d kernel of a stride-1 convolution as a sum of patch-matrix products over images.
 
     XLA's own weight gradient runs at a fraction of the matmul rate on CPUs; this form is one
-    ``(kh kw Cin, H W) @ (H W, Cout)`` product per image, accumulated in a scan.
+    matrix product per image, accumulated in a scan. The patches are taken of the side with fewer
+    channels: of the input, or of the output's gradient, which gives the kernel turned round.
     """
     kh, kw, cin, cout = kernel.shape
-    _, out_h, out_w, _ = grad.shape
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    of_input = cin < cout
+    if of_input:
+        pads = padding
+        patched, other = x, grad
+    else:
+        pads = [(k - 1 - before, k - 1 - after) for k, (before, after) in zip((kh, kw), padding)]
+        patched, other = grad, x
+    patched = jnp.pad(patched, ((0, 0), *pads, (0, 0)))
 
     def add_image(total: Array, image: tuple[Array, Array]) -> tuple[Array, None]:
-        x_HWC, grad_HWC = image
-        patches = [
-            jax.lax.slice(x_HWC, (i, j, 0), (i + out_h, j + out_w, cin))
-            for i in range(kh)
-            for j in range(kw)
-        ]
-        patches_PK = jnp.concatenate(patches, axis=-1).reshape(out_h * out_w, kh * kw * cin)
-        return total + patches_PK.T @ grad_HWC.reshape(out_h * out_w, cout), None
+        patched_HWC, other_HWC = image
+        other_PC = other_HWC.reshape(-1, other_HWC.shape[-1])
+        return total + other_PC.T @ _patches(patched_HWC, kh, kw), None
 
-    start = jnp.zeros((kh * kw * cin, cout), x.dtype)
-    total, _ = jax.lax.scan(add_image, start, (x, grad))
-    return total.reshape(kernel.shape)
+    start = jnp.zeros((other.shape[-1], kh * kw * patched.shape[-1]), x.dtype)
+    total, _ = jax.lax.scan(add_image, start, (patched, other))
+    if of_input:
+        return total.T.reshape(kernel.shape)
+    return jnp.flip(total.reshape(cin, kh, kw, cout), (1, 2)).transpose(1, 2, 0, 3)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
