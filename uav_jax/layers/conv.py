@@ -46,7 +46,8 @@ def _kernel_gradient_by_patches(x: Array, grad: Array, kernel: Array, padding: P
         pads = padding
         patched, other = x, grad
     else:
-        pads = [(k - 1 - before, k - 1 - after) for k, (before, after) in zip((kh, kw), padding)]
+        sides = zip((kh, kw), padding, strict=True)
+        pads = [(k - 1 - before, k - 1 - after) for k, (before, after) in sides]
         patched, other = grad, x
     patched = jnp.pad(patched, ((0, 0), *pads, (0, 0)))
 
