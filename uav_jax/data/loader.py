@@ -90,11 +90,21 @@ def make_record(config: DataConfig, files: list[str], index: int) -> dict[str, n
     return record
 
 
-def batches(config: DataConfig, *, start: int = 0) -> Iterator[dict[str, np.ndarray]]:
-    """Endless batches from batch ``start`` on, made ahead in a thread."""
+def batches(
+    config: DataConfig, *, start: int = 0, share: tuple[int, int] = (0, 1)
+) -> Iterator[dict[str, np.ndarray]]:
+    """Endless batches from batch ``start`` on, made ahead in a thread.
+
+    ``share`` (i, n) makes part i of n of every batch, which is what one host of several reads.
+    """
     files = photo_files(config.directory, validation=config.validation)
-    records = grain.MapDataset.range(start * config.batch_size, 2**40).map(
-        lambda index: make_record(config, files, int(index))
-    )
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * config.batch_size)
-    return iter(records.to_iter_dataset(options).batch(config.batch_size))
+    part, parts = share
+    size = config.batch_size // parts
+
+    def record(number: int) -> dict[str, np.ndarray]:
+        batch, place = divmod(number, size)
+        return make_record(config, files, batch * config.batch_size + part * size + place)
+
+    records = grain.MapDataset.range(start * size, 2**40).map(record)
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * size)
+    return iter(records.to_iter_dataset(options).batch(size))

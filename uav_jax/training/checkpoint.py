@@ -29,13 +29,27 @@ class Checkpoints:
         if step not in self._manager.all_steps():
             self._manager.save(step, args=ocp.args.StandardSave(state._asdict()))
 
+    def latest_step(self) -> int | None:
+        """The newest saved step, or None."""
+        return self._manager.latest_step()
+
     def restore_latest(self, like: TrainState) -> TrainState | None:
-        """The newest state in the shape of ``like``, or None where there is none."""
-        step = self._manager.latest_step()
+        """The newest state in the shapes and on the devices of ``like``; None if there is none.
+
+        The mesh may differ from the one that the state was saved from. ``ValueError`` if the state
+        is another network's.
+        """
+        step = self.latest_step()
         if step is None:
             return None
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like._asdict())
-        return TrainState(**self._manager.restore(step, args=ocp.args.StandardRestore(target)))
+        try:
+            return TrainState(**self._manager.restore(step, args=ocp.args.StandardRestore(target)))
+        except (ValueError, KeyError) as error:
+            raise ValueError(
+                f"{self._manager.directory}: step {step} does not fit this recipe's network "
+                f"({str(error).splitlines()[0]}); give another --workdir"
+            ) from error
 
     def close(self) -> None:
         """Waits for what is being written."""

@@ -41,14 +41,37 @@ def _with_field(config, path: list[str], value, name: str):
     return replace(config, **{path[0]: value})  # pyright: ignore
 
 
+def connect(address: str) -> None:
+    """Joins the other hosts: ``auto`` (TPU pod, SLURM) or ``HOST:PORT,PROCESSES,INDEX``."""
+    import jax
+
+    if address == "auto":
+        jax.distributed.initialize()
+        return
+    coordinator, *numbers = address.split(",")
+    if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+        raise ValueError(f"--distributed {address!r}; expected auto or HOST:PORT,PROCESSES,INDEX")
+    jax.distributed.initialize(coordinator, int(numbers[0]), int(numbers[1]))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Trains; returns 2 after a mistake or a divergence. A preempted run exits with 75."""
     parser = argparse.ArgumentParser(description="Trains a stage of the model.")
     parser.add_argument("config", type=Path, help="a recipe, such as configs/image_unet.py")
     parser.add_argument("--workdir", type=Path, required=True, help="checkpoints and logs go here")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument(
+        "--distributed",
+        metavar="WHERE",
+        help="several hosts: auto (TPU pod, SLURM) or HOST:PORT,PROCESSES,INDEX",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print parameters, memory and mesh, and stop"
+    )
     options = parser.parse_args(arguments)
     try:
+        if options.distributed:
+            connect(options.distributed)
         config = load_recipe(options.config)
         for assignment in options.set:
             config = override(config, assignment)

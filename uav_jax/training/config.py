@@ -5,9 +5,9 @@ from typing import Literal
 
 from uav_jax.data.loader import DataConfig
 from uav_jax.diffusion.schedule import ScheduleConfig
-from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
+from uav_jax.training.mesh import MeshConfig
 
 Stage = Literal["image_autoencoder", "image_unet", "temporal_unet", "video_decoder"]
 
@@ -37,30 +37,40 @@ class TrainConfig:
     data: DataConfig
     steps: int
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    accumulate: int = 1  # parts of a batch whose gradients are averaged before an update
+    frozen_dtype: Literal["float32", "bfloat16"] = "float32"  # storage of what is not trained
     vae: VAEConfig | None = None
     unet: UNetConfig | None = None
-    text_encoder: TextEncoderConfig | None = None
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    autoencoder_from: str | None = None  # work folder of the image autoencoder
-    unet_from: str | None = None  # work folder of the U-Net
+    autoencoder_from: str | None = None  # work folder of the image autoencoder, or a model's
+    unet_from: str | None = None  # work folder of the U-Net, or a model's
+    text_from: str = "default"  # model with the tokenizer and the text encoder
     noise_levels: tuple[int, int] = (0, 350)  # drawn for the low-resolution frames
     sampling_steps: int = 4  # of the latents that the video decoder is trained on
     true_latents: float = 0.25  # fraction of the decoder's batches on encoded targets instead
     lpips_weight: float = 1.0
     kl_weight: float = 1e-6
+    min_snr: float | None = None  # gamma of min-SNR weighting (Hang et al., ICCV 2023); None: off
+    whole_decoder: bool = False  # the video decoder's image layers learn too
     seed: int = 0
     log_every: int = 20  # steps
     checkpoint_every: int = 200  # steps
     keep_checkpoints: int = 2
 
     def __post_init__(self):
-        if self.steps < 1:
-            raise ValueError(f"steps {self.steps} is not positive")
+        for name in ("steps", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} is not positive")
+        if self.data.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch size {self.data.batch_size} does not divide into {self.accumulate} parts"
+            )
         needs = {
             "image_autoencoder": ("vae",),
-            "image_unet": ("vae", "unet", "text_encoder", "autoencoder_from"),
-            "temporal_unet": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
-            "video_decoder": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
+            "image_unet": ("vae", "unet", "autoencoder_from"),
+            "temporal_unet": ("vae", "unet", "autoencoder_from", "unet_from"),
+            "video_decoder": ("vae", "unet", "autoencoder_from", "unet_from"),
         }
         if self.stage not in needs:
             raise ValueError(f"stage {self.stage!r}; expected one of {', '.join(needs)}")

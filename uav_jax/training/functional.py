@@ -22,9 +22,9 @@ class Functional(Generic[Network]):
     state: nnx.State
 
     @classmethod
-    def of(cls, make: Callable[[], Network]) -> "Functional[Network]":
-        """From a constructor, which is only traced."""
-        return cls(*nnx.split(nnx.eval_shape(make)))
+    def of(cls, make: Callable[..., Network]) -> "Functional[Network]":
+        """From a constructor that takes ``rngs``, which is only traced."""
+        return cls(*nnx.split(nnx.eval_shape(lambda: make(rngs=None))))
 
     def bind(self, parameters: Mapping[str, Array]) -> Network:
         """The network with these values (every variable must be given)."""
@@ -35,11 +35,11 @@ class Functional(Generic[Network]):
         return nnx.merge(self.graph, nnx.map_state(value, self.state))
 
 
-def initialise(make: Callable[[nnx.Rngs], nnx.Module], seed: int) -> Parameters:
-    """Freshly drawn parameters of a network, drawn inside one jitted program."""
+def initialise(make: Callable[..., nnx.Module], seed: int) -> Parameters:
+    """Freshly drawn parameters of ``make(rngs=...)``, drawn inside one jitted program."""
 
     @jax.jit
     def draw(key: Array) -> Parameters:
-        return {name: v[...] for name, v in flat_state(make(nnx.Rngs(key))).items()}
+        return {name: v[...] for name, v in flat_state(make(rngs=nnx.Rngs(key))).items()}
 
     return draw(jax.random.key(seed))

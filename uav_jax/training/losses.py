@@ -14,9 +14,23 @@ LPIPS_STAGES = 3
 """VGG stages used for training: up to conv3_3, which is where the cost is still bearable."""
 
 
-def mean_squared_error(prediction: Video, target: Video) -> Float[Array, ""]:
-    """The v-prediction loss: mean over every element."""
-    return jnp.mean(jnp.square(prediction - target))
+def mean_squared_error(
+    prediction: Video, target: Video, weight: Float[Array, " B"] | None = None
+) -> Float[Array, ""]:
+    """The v-prediction loss: mean over every element, examples weighted if asked."""
+    error = jnp.square(prediction - target)
+    if weight is not None:
+        error = error * weight[:, None, None, None, None]
+    return jnp.mean(error)
+
+
+def min_snr_weight(alpha: Float[Array, " B"], gamma: float) -> Float[Array, " B"]:
+    """min(SNR, gamma) / (SNR + 1) for v-prediction (Hang et al., ICCV 2023, section 3.4).
+
+    ``alpha`` is the cumulative product at each example's time; SNR = alpha / (1 - alpha).
+    """
+    snr = alpha / (1 - alpha)
+    return jnp.minimum(snr, gamma) / (snr + 1)
 
 
 def mean_absolute_error(prediction: Video, target: Video) -> Float[Array, ""]:

@@ -51,19 +51,49 @@ def initial_state(trained: Parameters, config: OptimizerConfig) -> TrainState:
     return TrainState(jnp.zeros((), jnp.int32), trained, average, optimizer)
 
 
-def make_train_step(loss: Loss, config: OptimizerConfig):
+def accumulated_gradient(loss: Loss, parts: int) -> Callable:
+    """``(trained, frozen, batch, key) -> ((loss, metrics), gradient)``, averaged over parts.
+
+    The parts interleave the examples, so that each holds a share of every device's.
+    """
+    gradient_of = jax.value_and_grad(loss, has_aux=True)
+    if parts == 1:
+        return gradient_of
+
+    def accumulated(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
+        def gradient_of_part(part_and_number):
+            part, number = part_and_number
+            return gradient_of(trained, frozen, part, jax.random.fold_in(key, number))
+
+        split = {
+            n: jnp.moveaxis(v.reshape(-1, parts, *v.shape[1:]), 1, 0) for n, v in batch.items()
+        }
+        total = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+            jax.eval_shape(gradient_of_part, (jax.tree.map(lambda v: v[0], split), 0)),
+        )
+
+        def add(total, part_and_number):
+            return jax.tree.map(jnp.add, total, gradient_of_part(part_and_number)), None
+
+        total, _ = jax.lax.scan(add, total, (split, jnp.arange(parts)))
+        return jax.tree.map(lambda value: value / parts, total)
+
+    return accumulated
+
+
+def make_train_step(loss: Loss, config: OptimizerConfig, accumulate: int = 1):
     """``step(state, frozen, batch, key) -> (state, metrics)``, not yet jitted.
 
-    ``key`` is the run's key; the step folds its number in. Metrics hold ``loss`` and ``grad_norm``
-    (before clipping).
+    ``key`` is the run's key; the step folds its number in. ``accumulate`` parts of the batch go
+    through the loss one after the other. Metrics hold ``loss`` and ``grad_norm`` (before clipping).
     """
     optimizer = make_optimizer(config)
+    gradient_of = accumulated_gradient(loss, accumulate)
 
     def step(state: TrainState, frozen: Parameters, batch: Batch, key: Array):
         key = jax.random.fold_in(key, state.step)
-        (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
-            state.trained, frozen, batch, key
-        )
+        (value, metrics), gradient = gradient_of(state.trained, frozen, batch, key)
         updates, moments = optimizer.update(gradient, state.optimizer, state.trained)
         trained: Parameters = optax.apply_updates(state.trained, updates)  # pyright: ignore
         # The average's early steps count less than its decay says, so that it forgets the start.

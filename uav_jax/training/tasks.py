@@ -1,46 +1,38 @@
 """The stages: for each, its parameters, its partition, and its loss."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array
 
 from uav_jax.data.loader import batches
 from uav_jax.diffusion.ddim import ddim_steps, ddim_update
 from uav_jax.diffusion.schedule import add_noise, alphas_cumprod, velocity
-from uav_jax.metrics.lpips import load_lpips
-from uav_jax.models.clip.config import TextEncoderConfig
-from uav_jax.models.clip.model import TextEncoder
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import VideoAutoencoder
-from uav_jax.pipeline.prompt import (
-    ADDED_PROMPT,
-    NEGATIVE_PROMPT,
-    encode_prompts,
-    load_tokenizer,
-)
-from uav_jax.training.checkpoint import load_network
 from uav_jax.training.config import TrainConfig
-from uav_jax.training.functional import Functional, Parameters, initialise
-from uav_jax.training.losses import kl_to_standard_normal, mean_squared_error, reconstruction_loss
+from uav_jax.training.functional import Functional, Parameters
+from uav_jax.training.losses import (
+    kl_to_standard_normal,
+    mean_squared_error,
+    min_snr_weight,
+    reconstruction_loss,
+)
 from uav_jax.training.partition import (
+    DECODER_TEMPORAL,
     DECODER_WHOLE,
     EVERYTHING,
     UNET_IMAGE,
     UNET_TEMPORAL,
     Partition,
 )
+from uav_jax.training.sources import Files, Source
 from uav_jax.training.standardise import standardised
 from uav_jax.training.step import Batch, Loss, Metrics
-from uav_jax.weights.engine import build, parameter_shapes, to_ours
-from uav_jax.weights.model_files import DEFAULT_DIRECTORY, read_tensors
-from uav_jax.weights.tables import TEXT_ENCODER
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +60,12 @@ def _part(prefix: str, parameters: Parameters) -> Parameters:
     return {n[cut:]: v for n, v in parameters.items() if n.startswith(f"{prefix}/")}
 
 
-def _lpips_weights(config: TrainConfig) -> Parameters:
-    return _under("lpips", load_lpips(f"{config.data.directory}/lpips/vgg16.ckpt"))
-
-
-def image_autoencoder(config: TrainConfig) -> Task:
+def image_autoencoder(config: TrainConfig, source: Source) -> Task:
     """Encoder and plain decoder on single images: L1, LPIPS and a small KL term."""
     assert config.vae is not None
     vae_config = replace(config.vae, condition_channels=0)
-    vae = Functional.of(lambda: VideoAutoencoder(vae_config, rngs=None))
+    make = partial(VideoAutoencoder, vae_config)
+    vae = Functional.of(make)
 
     def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
         model = vae.bind(trained)
@@ -91,13 +80,13 @@ def image_autoencoder(config: TrainConfig) -> Task:
         kl = kl_to_standard_normal(mean, log_variance)
         return value + config.kl_weight * kl, {**metrics, "latent_std": jnp.std(mean)}
 
-    parameters = initialise(lambda rngs: VideoAutoencoder(vae_config, rngs=rngs), config.seed)
+    parameters = source.network("vae_3d", make, None, config.seed)
     trained, frozen = EVERYTHING.split(parameters)
 
     def finish(parameters: Parameters) -> Mapping:
         return standardised(jax.device_get(parameters), *latent_moments(vae, parameters, config))
 
-    return Task(trained, _lpips_weights(config), frozen, loss, finish)
+    return Task(trained, _under("lpips", source.lpips(config)), frozen, loss, finish)
 
 
 def latent_moments(
@@ -115,12 +104,12 @@ def _encode(vae: VideoAutoencoder, target: Array) -> Array:
     return vae.moments(target)[0] * vae.config.scaling_factor
 
 
-def unet(config: TrainConfig, partition: Partition) -> Task:
+def unet(config: TrainConfig, source: Source, partition: Partition) -> Task:
     """v-prediction on encoded targets; ``partition`` says which layers learn."""
     assert config.vae and config.unet and config.autoencoder_from
     unet_config, vae_config = config.unet, replace(config.vae, condition_channels=0)
-    vae = Functional.of(lambda: VideoAutoencoder(vae_config, rngs=None))
-    network = Functional.of(lambda: VideoUNet(unet_config, rngs=None))
+    make_vae, make_unet = partial(VideoAutoencoder, vae_config), partial(VideoUNet, unet_config)
+    vae, network = Functional.of(make_vae), Functional.of(make_unet)
     alphas = alphas_cumprod(config.schedule)
 
     def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
@@ -132,15 +121,14 @@ def unet(config: TrainConfig, partition: Partition) -> Task:
             model, alphas, latents, low_res, frozen["text"][batch["prompt"]], key, config
         )
 
-    if config.unet_from:
-        parameters = load_network(config.unet_from)
-        fresh = initialise(lambda rngs: VideoUNet(unet_config, rngs=rngs), config.seed)
-        parameters = {**fresh, **parameters}
-    else:
-        parameters = initialise(lambda rngs: VideoUNet(unet_config, rngs=rngs), config.seed)
+    parameters = source.network("unet", make_unet, config.unet_from, config.seed)
     trained, frozen = partition.split(parameters)
-    autoencoder = _under("vae", load_network(config.autoencoder_from))
-    others = {**_under("unet", frozen), **autoencoder, "text": prompt_embeddings()}
+    autoencoder = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
+    others = {
+        **_under("unet", frozen),
+        **_under("vae", autoencoder),
+        "text": source.prompts(config),
+    }
     return Task(trained, others, frozen, loss)
 
 
@@ -166,7 +154,11 @@ def v_prediction_loss(
     condition = add_noise(alphas, low_res, jax.random.normal(keys[3], low_res.shape), level)
     noisy = add_noise(alphas, latents, noise, timesteps)
     prediction = model(noisy, condition, timesteps, level, text)
-    return mean_squared_error(prediction, velocity(alphas, latents, noise, timesteps)), {}
+    target = velocity(alphas, latents, noise, timesteps)
+    if config.min_snr is None:
+        return mean_squared_error(prediction, target), {}
+    weight = min_snr_weight(jnp.asarray(alphas)[timesteps], config.min_snr)
+    return mean_squared_error(prediction, target, weight), {}
 
 
 def sample_latents(
@@ -192,12 +184,12 @@ def sample_latents(
     return jax.lax.scan(step, latents, jax.tree.map(jnp.asarray, steps))[0]
 
 
-def video_decoder(config: TrainConfig) -> Task:
+def video_decoder(config: TrainConfig, source: Source) -> Task:
     """The SFT decoder on latents made by the U-Net: L1 and LPIPS to the clean frames."""
     assert config.vae and config.unet and config.autoencoder_from and config.unet_from
     unet_config, vae_config = config.unet, config.vae
-    vae = Functional.of(lambda: VideoAutoencoder(vae_config, rngs=None))
-    network = Functional.of(lambda: VideoUNet(unet_config, rngs=None))
+    make_vae, make_unet = partial(VideoAutoencoder, vae_config), partial(VideoUNet, unet_config)
+    vae, network = Functional.of(make_vae), Functional.of(make_unet)
     scale = vae_config.scaling_factor
 
     def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
@@ -215,39 +207,23 @@ def video_decoder(config: TrainConfig) -> Task:
         decoded = model.decode(latents / scale, low_res)
         return reconstruction_loss(decoded, target, _part("lpips", frozen), config.lpips_weight)
 
-    fresh = initialise(lambda rngs: VideoAutoencoder(vae_config, rngs=rngs), config.seed)
-    parameters = {**fresh, **load_network(config.autoencoder_from)}
-    trained, frozen = DECODER_WHOLE.split(parameters)
+    parameters = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
+    partition = DECODER_WHOLE if config.whole_decoder else DECODER_TEMPORAL
+    trained, frozen = partition.split(parameters)
     others = {
         **_under("vae", frozen),
-        **_under("unet", load_network(config.unet_from)),
-        **_lpips_weights(config),
-        "text": prompt_embeddings(),
+        **_under("unet", source.network("unet", make_unet, config.unet_from, config.seed)),
+        **_under("lpips", source.lpips(config)),
+        "text": source.prompts(config),
     }
     return Task(trained, others, frozen, loss)
 
 
-def prompt_embeddings() -> Array:
-    """Encoded prompts ``(3, 77, D)``: the added one, the negative one, the empty one."""
-    model_directory = DEFAULT_DIRECTORY
-    tokenizer = load_tokenizer(model_directory / "tokenizer")
-    path = model_directory / "text_encoder"
-    text_config = TextEncoderConfig.from_published(json.loads((path / "config.json").read_text()))
-    make = lambda: TextEncoder(text_config, rngs=None)  # noqa: E731
-    parameters, _ = to_ours(
-        TEXT_ENCODER,
-        read_tensors(path / "model.safetensors"),
-        parameter_shapes(nnx.eval_shape(make)),
-        str(path),
-    )
-    encoder = cast(TextEncoder, build(make, parameters, str(path)))
-    return encode_prompts(tokenizer, encoder, [ADDED_PROMPT, NEGATIVE_PROMPT, ""])
-
-
-def make_task(config: TrainConfig) -> Task:
-    """The task of a recipe's stage."""
+def make_task(config: TrainConfig, source: Source | None = None) -> Task:
+    """The task of a recipe's stage, from files unless another source is given."""
+    source = source or Files()
     if config.stage == "image_autoencoder":
-        return image_autoencoder(config)
+        return image_autoencoder(config, source)
     if config.stage == "video_decoder":
-        return video_decoder(config)
-    return unet(config, UNET_IMAGE if config.stage == "image_unet" else UNET_TEMPORAL)
+        return video_decoder(config, source)
+    return unet(config, source, UNET_IMAGE if config.stage == "image_unet" else UNET_TEMPORAL)

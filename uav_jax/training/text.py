@@ -9,6 +9,7 @@ read its embeddings, which tell prompts apart but carry no knowledge of the worl
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def write_tokenizer(corpus: str, directory: Path, size: int) -> None:
 def write_text_encoder(config: TextEncoderConfig, directory: Path) -> None:
     """A seeded text encoder in the published layout, float16."""
     directory.mkdir(parents=True, exist_ok=True)
-    parameters = initialise(lambda rngs: TextEncoder(config, rngs=rngs), SEED)
+    parameters = initialise(partial(TextEncoder, config), SEED)
     values = {name: np.asarray(value) for name, value in parameters.items()}
     published = to_published(tables.TEXT_ENCODER, values)
     half = {

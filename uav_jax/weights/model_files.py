@@ -69,9 +69,12 @@ _SAFETENSORS_DTYPES = {
 
 
 class ModelFiles:
-    """A model directory of either layout, read network by network."""
+    """A model directory of either layout, read network by network.
 
-    def __init__(self, directory: Path):
+    ``ValueError`` where something that upscaling needs is missing, unless ``complete`` is False.
+    """
+
+    def __init__(self, directory: Path, *, complete: bool = True):
         self.directory = directory
         self.converted = (directory / _MARKER).is_file()
         if self.converted:
@@ -84,7 +87,7 @@ class ModelFiles:
         if not (self.has("vae_3d") or self.has("vae_video")):
             missing.append("vae_3d or vae_video")
         missing += [s for s in (*SCHEDULERS, "tokenizer") if not (directory / s).is_dir()]
-        if missing:
+        if missing and complete:
             raise ValueError(
                 f"{directory} is no model directory: it lacks {', '.join(missing)}; expected the "
                 "released layout (unet/, vae/, text_encoder/, tokenizer/, scheduler/, "
@@ -151,19 +154,19 @@ class ModelFiles:
         )
 
 
-def find_model(name: str | Path) -> ModelFiles:
+def find_model(name: str | Path, *, complete: bool = True) -> ModelFiles:
     """A model by directory, or ``default`` for the one that ships with the package.
 
-    Raises ``ValueError`` for a name that is neither.
+    Raises ``ValueError`` for a name that is neither; ``complete`` is that of ``ModelFiles``.
     """
     if str(name) == DEFAULT_MODEL:
-        return ModelFiles(DEFAULT_DIRECTORY)
+        return ModelFiles(DEFAULT_DIRECTORY, complete=complete)
     if not Path(name).is_dir():
         raise ValueError(
             f"unknown model {str(name)!r}: expected {DEFAULT_MODEL!r}, a released directory, or a "
             "directory written by convert.py"
         )
-    return ModelFiles(Path(name))
+    return ModelFiles(Path(name), complete=complete)
 
 
 def convert(source: Path, target: Path) -> list[str]:

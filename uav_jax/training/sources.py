@@ -1,0 +1,107 @@
+"""What a task's networks start from: files and fresh draws, or shapes alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, cast
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from uav_jax.metrics.lpips import load_lpips
+from uav_jax.pipeline.prompt import (
+    ADDED_PROMPT,
+    NEGATIVE_PROMPT,
+    encode_prompts,
+    load_tokenizer,
+)
+from uav_jax.training.checkpoint import NETWORK, load_network
+from uav_jax.training.config import TrainConfig
+from uav_jax.training.functional import Parameters, initialise
+from uav_jax.weights.engine import parameter_shapes
+from uav_jax.weights.model_files import find_model
+
+PROMPTS = (ADDED_PROMPT, NEGATIVE_PROMPT, "")
+"""The prompts that records are trained with, in the order of their numbers."""
+
+Make = Callable[..., nnx.Module]
+"""A constructor that takes ``rngs`` (None: zeros)."""
+
+
+class Source(Protocol):
+    """Parameters of networks, and the frozen values that losses read."""
+
+    def network(self, name: str, make: Make, folder: str | None, seed: int) -> Parameters:
+        """Parameters of network ``name``: from ``folder`` where it has them, else drawn."""
+        ...
+
+    def prompts(self, config: TrainConfig) -> jax.Array:
+        """Encoded ``PROMPTS``, ``(3, 77, D)``."""
+        ...
+
+    def lpips(self, config: TrainConfig) -> Parameters:
+        """LPIPS with VGG16."""
+        ...
+
+
+class Files:
+    """The real thing: earlier stages' work folders, model directories, seeded draws."""
+
+    def network(self, name: str, make: Make, folder: str | None, seed: int) -> Parameters:
+        """See ``Source``. ``ValueError`` if the folder's network is another one."""
+        shapes = parameter_shapes(nnx.eval_shape(lambda: make(rngs=None)))
+        loaded = _saved_network(name, folder) if folder else {}
+        wrong = [n for n, v in loaded.items() if n not in shapes or v.shape != shapes[n]]
+        if wrong:
+            raise ValueError(
+                f"{folder}: {len(wrong)} tensors do not fit this recipe's {name}, "
+                f"among them {wrong[0]} {loaded[wrong[0]].shape}"
+            )
+        if len(loaded) == len(shapes):
+            return loaded
+        return {**initialise(make, seed), **loaded}
+
+    def prompts(self, config: TrainConfig) -> jax.Array:
+        """See ``Source``."""
+        files = find_model(config.text_from, complete=False)
+        encoder = files.load("text_encoder", dtype=jnp.float32, param_dtype=jnp.float32)
+        return encode_prompts(load_tokenizer(files.directory / "tokenizer"), encoder, [*PROMPTS])
+
+    def lpips(self, config: TrainConfig) -> Parameters:
+        """See ``Source``."""
+        return load_lpips(f"{config.data.directory}/lpips/vgg16.ckpt")
+
+
+class Shapes:
+    """Shapes and types in place of values: for counting and for compiling."""
+
+    def network(self, name: str, make: Make, folder: str | None, seed: int) -> Parameters:
+        """See ``Source``; no file is read."""
+        del name, folder
+        return jax.eval_shape(lambda: initialise(make, seed))
+
+    def prompts(self, config: TrainConfig) -> jax.Array:
+        """See ``Source``."""
+        assert config.unet is not None
+        shape = (len(PROMPTS), 77, config.unet.cross_attention_dim)
+        return cast(jax.Array, jax.ShapeDtypeStruct(shape, jnp.float32))
+
+    def lpips(self, config: TrainConfig) -> Parameters:
+        """See ``Source``."""
+        return jax.eval_shape(lambda: Files().lpips(config))
+
+
+def _saved_network(name: str, folder: str) -> Parameters:
+    """A network of a work folder, or of a model directory."""
+    if (Path(folder) / NETWORK).is_file():
+        return load_network(folder)
+    try:
+        return {
+            n: jnp.asarray(v)
+            for n, v in find_model(folder, complete=False).parameters(name)[0].items()
+        }
+    except ValueError as error:
+        raise ValueError(
+            f"{folder} is neither the work folder of a trained stage nor a model directory with "
+            f"{name}: {error}"
+        ) from error
