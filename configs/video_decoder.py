@@ -1,33 +1,34 @@
-"""The video decoder of the default model, on latents that its U-Net makes.
+"""Stage 2 at the released size: the video decoder's condition branch and 3-D layers.
 
-python train.py configs/video_decoder.py --workdir runs/video_decoder
+    python train.py configs/video_decoder.py --workdir runs/video_decoder
+
+on latents that the stage-1 U-Net of ``runs/unet_temporal`` samples. One clip of 3 frames (a decode
+group) of 256 x 256 pixels for every chip of 16.
 """
 
-from uav_jax.data.degradation import DegradationConfig
+import jax.numpy as jnp
+
 from uav_jax.data.loader import DataConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.config import OptimizerConfig, TrainConfig
+from uav_jax.training.mesh import MeshConfig
 
 
 def config() -> TrainConfig:
-    """Clips of 3 frames (a decode group), 96 pixels, L1 + LPIPS."""
+    """L1 + LPIPS; bfloat16 compute, float32 master weights."""
     return TrainConfig(
         stage="video_decoder",
-        data=DataConfig(
-            directory="data",
-            batch_size=3,
-            frames=3,
-            crop=96,
-            degradation=DegradationConfig.mild(),
-        ),
-        autoencoder_from="runs/image_autoencoder",
-        unet_from="runs/temporal_unet",
-        vae=VAEConfig.default_model(video=True),
-        unet=UNetConfig.default_model(),
-        optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),
-        noise_levels=(20, 120),
-        sampling_steps=4,
-        whole_decoder=True,
-        steps=2000,
+        data=DataConfig(directory="data", batch_size=16, frames=3, crop=256),
+        autoencoder_from="models/released",
+        unet_from="runs/unet_temporal",
+        text_from="models/released",
+        vae=VAEConfig.released(video=True, dtype=jnp.bfloat16),
+        unet=UNetConfig.released(dtype=jnp.bfloat16),
+        optimizer=OptimizerConfig(learning_rate=5e-5, warmup_steps=1000, ema_decay=0.9999),
+        mesh=MeshConfig(fsdp=16),
+        frozen_dtype="bfloat16",
+        sampling_steps=30,
+        steps=20_000,
+        checkpoint_every=1000,
     )

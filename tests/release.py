@@ -41,6 +41,6 @@ def write_small_release(folder: Path) -> Path:
     _put(folder / "scheduler/scheduler_config.json", SCHEDULE | ddim)
     ddpm = {"_class_name": "DDPMScheduler", "clip_sample": True, "variance_type": "fixed_small"}
     _put(folder / "low_res_scheduler/scheduler_config.json", SCHEDULE | ddpm)
-    corpus = Path(__file__).parent.parent / "configs" / "prompt_corpus.txt"
+    corpus = Path(__file__).parent.parent / "configs" / "default" / "prompt_corpus.txt"
     write_tokenizer(corpus.read_text(), folder / "tokenizer", text["config"]["vocab_size"])
     return folder

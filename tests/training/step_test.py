@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from uav_jax.training.config import OptimizerConfig
+from uav_jax.training.losses import mean_squared_error, min_snr_weight
 from uav_jax.training.standardise import standardised
 from uav_jax.training.step import initial_state, make_train_step
 
@@ -60,6 +61,37 @@ def test_warm_up_scales_the_first_steps():
     config = OptimizerConfig(learning_rate=0.1, warmup_steps=10, clip_norm=None)
     state, _ = run(config, 1)
     assert state.trained["w"] == pytest.approx(np.array([0.99, -1.99]), abs=1e-6)
+
+
+def mean_quadratic(trained, frozen, batch, key):
+    error = jnp.square(trained["w"] - batch["target"]).sum(-1)
+    return frozen["scale"] * error.mean(), {"largest": error.mean()}
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_parts_give_the_gradient_of_the_whole_batch(parts):
+    frozen = {"scale": jnp.array(2.0)}
+    batch = {"target": jax.random.normal(KEY, (8, 2))}
+    results = []
+    for accumulate in (1, parts):
+        state = initial_state({"w": jnp.array([1.0, -2.0])}, PLAIN)
+        step = jax.jit(make_train_step(mean_quadratic, PLAIN, accumulate))
+        results.append(step(state, frozen, batch, KEY))
+    (whole, metrics), (split, split_metrics) = results
+    assert split.trained["w"] == pytest.approx(np.asarray(whole.trained["w"]), abs=1e-6)
+    for name, value in metrics.items():
+        assert float(split_metrics[name]) == pytest.approx(float(value), rel=1e-6)
+
+
+def test_min_snr_weights_equal_the_formula():
+    alpha = jnp.array([0.5, 0.99, 0.01])  # SNR 1, 99, 1 / 99
+    assert min_snr_weight(alpha, 5.0) == pytest.approx(np.array([0.5, 0.05, 0.01]), rel=1e-5)
+
+
+def test_weights_scale_examples_of_the_squared_error():
+    prediction, target = jnp.ones((2, 1, 2, 2, 4)), jnp.zeros((2, 1, 2, 2, 4))
+    assert float(mean_squared_error(prediction, target)) == 1
+    assert float(mean_squared_error(prediction, target, jnp.array([0.5, 2.0]))) == 1.25
 
 
 def test_standardised_latents_leave_the_autoencoder_the_same_function():

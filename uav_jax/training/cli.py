@@ -3,6 +3,7 @@
 import argparse
 import ast
 import importlib.util
+import os
 import sys
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -54,11 +55,22 @@ def connect(address: str) -> None:
     jax.distributed.initialize(coordinator, int(numbers[0]), int(numbers[1]))
 
 
+def _plan(config: TrainConfig, topology: str | None, devices: int | None) -> str:
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # no TPU is looked for where there is none
+    import jax
+
+    from uav_jax.training.planning import compile_for, describe
+
+    if topology:
+        return compile_for(config, topology)
+    return describe(config, config.mesh.abstract(devices or jax.device_count()))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Trains; returns 2 after a mistake or a divergence. A preempted run exits with 75."""
     parser = argparse.ArgumentParser(description="Trains a stage of the model.")
-    parser.add_argument("config", type=Path, help="a recipe, such as configs/image_unet.py")
-    parser.add_argument("--workdir", type=Path, required=True, help="checkpoints and logs go here")
+    parser.add_argument("config", type=Path, help="a recipe, such as configs/default/image_unet.py")
+    parser.add_argument("--workdir", type=Path, help="checkpoints and logs go here")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     parser.add_argument(
         "--distributed",
@@ -68,6 +80,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--dry-run", action="store_true", help="print parameters, memory and mesh, and stop"
     )
+    parser.add_argument(
+        "--devices", type=int, help="with --dry-run: a number of devices that need not be here"
+    )
+    parser.add_argument(
+        "--aot", metavar="TOPOLOGY", help="compile for a TPU slice that is not here, as v5e:4x4"
+    )
     options = parser.parse_args(arguments)
     try:
         if options.distributed:
@@ -75,6 +93,11 @@ def main(arguments: list[str] | None = None) -> int:
         config = load_recipe(options.config)
         for assignment in options.set:
             config = override(config, assignment)
+        if options.dry_run or options.aot:
+            print(_plan(config, options.aot, options.devices))
+            return 0
+        if options.workdir is None:
+            raise ValueError("--workdir DIR is missing: checkpoints and logs go there")
         from uav_jax.training.loop import train
 
         train(config, options.workdir)

@@ -1,9 +1,10 @@
 """Packs trained stages as a model directory in the released layout, float16.
 
-    python -m uav_jax.training.export configs/video_decoder.py --workdir runs/video_decoder OUT
+    python -m uav_jax.training.export RECIPE --workdir runs/video_decoder OUT
 
-The recipe of the video decoder names the work folders of the other stages. ``OUT`` has to hold
-``tokenizer/`` and ``text_encoder/`` already (``python -m uav_jax.training.text``).
+``RECIPE`` is ``configs/default/video_decoder.py``, which names the work folders of the other
+stages. ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already
+(``python -m uav_jax.training.text``).
 """
 
 import argparse

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 from rich.console import Console
 
 from uav_jax.data.loader import batches, photo_files
@@ -60,7 +60,7 @@ class Preemption:
             signal.signal(number, handler)
 
 
-def check_mesh(config: TrainConfig, mesh: Mesh) -> None:
+def check_mesh(config: TrainConfig, mesh: Mesh | AbstractMesh) -> None:
     """``ValueError`` where the batch or the frames do not divide over the mesh."""
     ways = batch_ways(mesh) * config.accumulate
     if config.data.batch_size % ways:

@@ -5,14 +5,16 @@ Three mesh axes. Examples of a batch are divided over ``data`` and ``fsdp``; row
 and the optimizer's moments are divided over ``fsdp`` and gathered where they are used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TypeVar
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+
+AXES = ("data", "fsdp", "context")
 
 RULES: dict[str, tuple[str, ...]] = {
     "batch": ("data", "fsdp"),
@@ -43,36 +45,43 @@ class MeshConfig:
     fsdp: int = 1
     context: int = 1
 
-    def make(self, devices: list | np.ndarray | None = None) -> Mesh:
-        """The mesh over ``devices`` (all there are); ``ValueError`` if they do not fit."""
-        devices = list(jax.devices() if devices is None else np.ravel(devices))
+    def shape(self, devices: int) -> tuple[int, int, int]:
+        """Sizes of ``AXES`` over a number of devices; ``ValueError`` if they do not fit."""
         others = self.fsdp * self.context
-        data = len(devices) // others if self.data is None else self.data
-        needed = data * others
-        if min(data, self.fsdp, self.context) < 1 or needed != len(devices):
+        data = devices // max(others, 1) if self.data is None else self.data
+        if min(data, self.fsdp, self.context) < 1 or data * others != devices:
             raise ValueError(
                 f"mesh data={self.data or 'rest'} x fsdp={self.fsdp} x context={self.context} "
-                f"does not fit {len(devices)} device(s); their product must be that number"
+                f"does not fit {devices} device(s); their product must be that number"
             )
+        return data, self.fsdp, self.context
+
+    def make(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
+        """The mesh over ``devices`` (all there are); ``ValueError`` if they do not fit."""
+        devices = jax.devices() if devices is None else devices
+        automatic = (AxisType.Auto,) * len(AXES)
         return jax.make_mesh(
-            (data, self.fsdp, self.context),
-            ("data", "fsdp", "context"),
-            axis_types=(AxisType.Auto,) * 3,
-            devices=devices,
+            self.shape(len(devices)), AXES, axis_types=automatic, devices=list(devices)
         )
 
+    def abstract(self, devices: int) -> AbstractMesh:
+        """The mesh of that many devices that need not exist."""
+        return AbstractMesh(self.shape(devices), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
-def batch_ways(mesh: Mesh) -> int:
+
+def batch_ways(mesh: Mesh | AbstractMesh) -> int:
     """Into how many parts a batch is divided."""
     return prod(mesh.shape[axis] for axis in RULES["batch"])
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:
     """The same on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def batch_shardings(mesh: Mesh, names: Mapping[str, object]) -> dict[str, NamedSharding]:
+def batch_shardings(
+    mesh: Mesh | AbstractMesh, names: Mapping[str, object]
+) -> dict[str, NamedSharding]:
     """The sharding of every array of a batch, by name."""
 
     def spec(axes: tuple[str | None, ...]) -> PartitionSpec:
@@ -81,7 +90,7 @@ def batch_shardings(mesh: Mesh, names: Mapping[str, object]) -> dict[str, NamedS
     return {name: NamedSharding(mesh, spec(BATCH_AXES[name])) for name in names}
 
 
-def parameter_sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
+def parameter_sharding(mesh: Mesh | AbstractMesh, shape: tuple[int, ...]) -> NamedSharding:
     """Divides the longest axis that divides evenly over ``fsdp``; small arrays stay whole."""
     ways = prod(mesh.shape[axis] for axis in RULES["parameter"])
     fitting = [axis for axis, size in enumerate(shape) if size % ways == 0]
@@ -91,7 +100,7 @@ def parameter_sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*[None] * chosen, RULES["parameter"]))
 
 
-def parameter_shardings(mesh: Mesh, tree: Tree) -> Tree:
+def parameter_shardings(mesh: Mesh | AbstractMesh, tree: Tree) -> Tree:
     """``parameter_sharding`` of every array of a tree (a train state, frozen parameters)."""
     return jax.tree.map(lambda leaf: parameter_sharding(mesh, leaf.shape), tree)
 

@@ -69,7 +69,13 @@ class Files:
 
     def lpips(self, config: TrainConfig) -> Parameters:
         """See ``Source``."""
-        return load_lpips(f"{config.data.directory}/lpips/vgg16.ckpt")
+        path = Path(config.data.directory) / "lpips" / "vgg16.ckpt"
+        if not path.is_file():
+            raise ValueError(
+                f"LPIPS weights {path} are missing; run: python -m uav_jax.data.packages "
+                f"{config.data.directory}"
+            )
+        return load_lpips(path)
 
 
 class Shapes:

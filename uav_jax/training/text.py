@@ -2,9 +2,10 @@
 
     python -m uav_jax.training.text CORPUS OUT
 
-trains a byte-pair vocabulary on ``configs/prompt_corpus.txt`` and writes it in CLIP's file format,
-next to a small text encoder with seeded weights. The encoder is never trained: the U-Net learns to
-read its embeddings, which tell prompts apart but carry no knowledge of the world.
+trains a byte-pair vocabulary on CORPUS (``configs/default/prompt_corpus.txt``) and writes it in
+CLIP's file format, next to a small text encoder with seeded weights. The encoder is never trained:
+the U-Net learns to read its embeddings, which tell prompts apart but carry no knowledge of the
+world.
 """
 
 import json

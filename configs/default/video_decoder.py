@@ -1,6 +1,6 @@
-"""The temporal layers of the default model's U-Net, on clips with camera motion.
+"""The video decoder of the default model, on latents that its U-Net makes.
 
-python train.py configs/temporal_unet.py --workdir runs/temporal_unet
+python train.py configs/default/video_decoder.py --workdir runs/video_decoder
 """
 
 from uav_jax.data.degradation import DegradationConfig
@@ -11,22 +11,23 @@ from uav_jax.training.config import OptimizerConfig, TrainConfig
 
 
 def config() -> TrainConfig:
-    """Clips of 8 frames, 96 pixels, the image layers frozen."""
+    """Clips of 3 frames (a decode group), 96 pixels, L1 + LPIPS."""
     return TrainConfig(
-        stage="temporal_unet",
+        stage="video_decoder",
         data=DataConfig(
             directory="data",
             batch_size=3,
-            frames=8,
+            frames=3,
             crop=96,
-            negative_probability=0.1,
-            empty_probability=0.1,
             degradation=DegradationConfig.mild(),
         ),
         autoencoder_from="runs/image_autoencoder",
-        unet_from="runs/image_unet",
-        vae=VAEConfig.default_model(video=False),
+        unet_from="runs/temporal_unet",
+        vae=VAEConfig.default_model(video=True),
         unet=UNetConfig.default_model(),
-        optimizer=OptimizerConfig(learning_rate=3e-4, ema_decay=0.995),
-        steps=400,
+        optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),
+        noise_levels=(20, 120),
+        sampling_steps=4,
+        whole_decoder=True,
+        steps=2000,
     )

@@ -1,6 +1,6 @@
-"""The image U-Net of the default model: v-prediction on single crops.
+"""The temporal layers of the default model's U-Net, on clips with camera motion.
 
-python train.py configs/image_unet.py --workdir runs/image_unet
+python train.py configs/default/temporal_unet.py --workdir runs/temporal_unet
 """
 
 from uav_jax.data.degradation import DegradationConfig
@@ -11,20 +11,22 @@ from uav_jax.training.config import OptimizerConfig, TrainConfig
 
 
 def config() -> TrainConfig:
-    """Single 96-pixel crops; a tenth under the negative prompt with degraded targets."""
+    """Clips of 8 frames, 96 pixels, the image layers frozen."""
     return TrainConfig(
-        stage="image_unet",
+        stage="temporal_unet",
         data=DataConfig(
             directory="data",
-            batch_size=16,
+            batch_size=3,
+            frames=8,
             crop=96,
             negative_probability=0.1,
             empty_probability=0.1,
             degradation=DegradationConfig.mild(),
         ),
         autoencoder_from="runs/image_autoencoder",
+        unet_from="runs/image_unet",
         vae=VAEConfig.default_model(video=False),
         unet=UNetConfig.default_model(),
-        optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),
-        steps=1200,
+        optimizer=OptimizerConfig(learning_rate=3e-4, ema_decay=0.995),
+        steps=400,
     )

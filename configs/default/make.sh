@@ -4,8 +4,8 @@
 # interruption and it goes on from the last checkpoints.
 set -euo pipefail
 [ -d data/photos ] || python -m uav_jax.data.packages data
-python -m uav_jax.training.text configs/prompt_corpus.txt uav_jax/default
+python -m uav_jax.training.text configs/default/prompt_corpus.txt uav_jax/default
 for stage in image_autoencoder image_unet temporal_unet video_decoder; do
-  python train.py "configs/$stage.py" --workdir "runs/$stage"
+  python train.py "configs/default/$stage.py" --workdir "runs/$stage"
 done
-python -m uav_jax.training.export configs/video_decoder.py --workdir runs/video_decoder uav_jax/default
+python -m uav_jax.training.export configs/default/video_decoder.py --workdir runs/video_decoder uav_jax/default

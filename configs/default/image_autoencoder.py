@@ -1,6 +1,6 @@
 """The image autoencoder of the default model.
 
-python train.py configs/image_autoencoder.py --workdir runs/image_autoencoder
+python train.py configs/default/image_autoencoder.py --workdir runs/image_autoencoder
 """
 
 from uav_jax.data.loader import DataConfig

@@ -1,0 +1,30 @@
+"""The image U-Net of the default model: v-prediction on single crops.
+
+python train.py configs/default/image_unet.py --workdir runs/image_unet
+"""
+
+from uav_jax.data.degradation import DegradationConfig
+from uav_jax.data.loader import DataConfig
+from uav_jax.models.unet.config import UNetConfig
+from uav_jax.models.vae.config import VAEConfig
+from uav_jax.training.config import OptimizerConfig, TrainConfig
+
+
+def config() -> TrainConfig:
+    """Single 96-pixel crops; a tenth under the negative prompt with degraded targets."""
+    return TrainConfig(
+        stage="image_unet",
+        data=DataConfig(
+            directory="data",
+            batch_size=16,
+            crop=96,
+            negative_probability=0.1,
+            empty_probability=0.1,
+            degradation=DegradationConfig.mild(),
+        ),
+        autoencoder_from="runs/image_autoencoder",
+        vae=VAEConfig.default_model(video=False),
+        unet=UNetConfig.default_model(),
+        optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),
+        steps=1200,
+    )

@@ -1,0 +1,93 @@
+"""Where networks come from, and what a run would need."""
+
+import dataclasses
+from functools import partial
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.training.tiny import UNET, VAE, tiny_recipe, write_data
+from uav_jax.models.unet.model import VideoUNet
+from uav_jax.models.vae.config import VAEConfig
+from uav_jax.models.vae.model import VideoAutoencoder
+from uav_jax.training.checkpoint import save_network
+from uav_jax.training.loop import claim_workdir, stored
+from uav_jax.training.planning import collectives, describe
+from uav_jax.training.sources import Files, Shapes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("data")
+    write_data(directory)
+    return directory
+
+
+def test_a_folders_values_win_and_the_rest_is_drawn(folder):
+    video = VAEConfig.golden_small(video=True)
+    make = partial(VideoAutoencoder, video)
+    both = Files().network("vae_3d", make, str(folder / "vae"), 1)
+    image = Files().network("vae_3d", partial(VideoAutoencoder, VAE), str(folder / "vae"), 1)
+    assert set(image) < set(both) == set(Shapes().network("vae_3d", make, None, 1))
+    for name, value in image.items():
+        assert np.array_equal(both[name], value)
+
+
+def test_a_released_directory_is_a_source(small_release):
+    config = VAEConfig.golden_small(video=False)
+    make = partial(VideoAutoencoder, config)
+    loaded = Files().network("vae_3d", make, str(small_release), 0)
+    drawn = Files().network("vae_3d", make, None, 0)
+    assert set(loaded) == set(drawn)
+    assert not np.array_equal(loaded["decoder.conv_in.kernel"], drawn["decoder.conv_in.kernel"])
+
+
+def test_another_models_checkpoint_is_refused(folder, tmp_path):
+    save_network(tmp_path, {"conv_in.kernel": jnp.zeros((3, 3, 7, 64))})
+    with pytest.raises(ValueError, match=r"1 tensors do not fit .* conv_in.kernel \(3, 3, 7, 64\)"):
+        Files().network("unet", partial(VideoUNet, UNET), str(tmp_path), 0)
+    with pytest.raises(ValueError, match=r"neither the work folder .* nor a model directory"):
+        Files().network("unet", partial(VideoUNet, UNET), str(tmp_path / "none"), 0)
+
+
+def test_missing_lpips_weights_say_how_to_get_them(folder):
+    with pytest.raises(ValueError, match=r"lpips/vgg16.ckpt are missing; run: python -m"):
+        Files().lpips(tiny_recipe(folder, steps=1))
+
+
+def test_a_workdir_of_another_recipe_is_refused(folder, tmp_path):
+    recipe = tiny_recipe(folder, steps=1)
+    claim_workdir(recipe, tmp_path)
+    claim_workdir(dataclasses.replace(recipe, steps=2), tmp_path)  # more steps are fine
+    other = dataclasses.replace(recipe, unet=dataclasses.replace(UNET, layers_per_block=2))
+    with pytest.raises(ValueError, match="holds a run of stage 'image_unet' with other networks"):
+        claim_workdir(other, tmp_path)
+
+
+def test_frozen_networks_may_be_stored_in_half_and_lpips_is_not():
+    values = {"unet/a": jnp.ones(2), "lpips/b": jnp.ones(2), "text": jnp.ones(2)}
+    kinds = {name: str(v.dtype) for name, v in stored(values, "bfloat16").items()}
+    assert kinds == {"unet/a": "bfloat16", "lpips/b": "float32", "text": "float32"}
+
+
+def test_the_plan_counts_parameters_and_divides_memory(folder):
+    recipe = tiny_recipe(folder, steps=1)
+    one = describe(recipe, recipe.mesh.abstract(1))
+    four = describe(
+        dataclasses.replace(recipe, mesh=dataclasses.replace(recipe.mesh, fsdp=4)),
+        recipe.mesh.abstract(4),
+    )
+    assert "trained     498,948" in one
+    assert "data 1 x fsdp 1 x context 1 = 1 devices" in one
+    assert "data 4" in four
+
+
+def test_collectives_are_counted_with_their_bytes():
+    program = """
+      %a = f32[8,4]{1,0} all-gather(f32[2,4] %x), dimensions={0}
+      %b = (bf16[16]{0}, bf16[16]{0}) all-reduce-start(bf16[16] %y)
+      %c = bf16[16]{0} all-reduce-done(%b)
+      %d = f32[8]{0} add(f32[8] %all-reduce.1, f32[8] %e)
+    """
+    assert collectives(program) == {"all-gather": (1, 128), "all-reduce": (1, 64)}

@@ -1,0 +1,162 @@
+"""What a run would need, without running it: parameter counts, memory, and a compiled step."""
+
+import re
+import resource
+import time
+from collections.abc import Mapping
+from math import prod
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import topologies
+from jax.sharding import AbstractMesh, Mesh
+from jaxtyping import PyTree
+
+from uav_jax.training.config import TrainConfig
+from uav_jax.training.loop import check_mesh, compiled_step, stored
+from uav_jax.training.mesh import batch_shardings, parameter_shardings
+from uav_jax.training.sources import Shapes
+from uav_jax.training.step import TrainState, initial_state
+from uav_jax.training.tasks import Task, make_task
+
+GIB = 2**30
+
+HBM = {"v4": 32, "v5e": 16, "v5p": 95, "v6e": 32}
+"""GiB of memory of a chip."""
+
+COLLECTIVES = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
+
+
+def batch_shapes(config: TrainConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """The global batch."""
+    data = config.data
+    clip = (data.batch_size, data.frames)
+    shapes = {
+        "target": jax.ShapeDtypeStruct((*clip, data.crop, data.crop, 3), jnp.uint8),
+        "prompt": jax.ShapeDtypeStruct((data.batch_size,), jnp.int32),
+        "index": jax.ShapeDtypeStruct((data.batch_size,), jnp.int32),
+    }
+    if data.low_quality:
+        small = data.crop // 4
+        shapes["low_quality"] = jax.ShapeDtypeStruct((*clip, small, small, 3), jnp.uint8)
+    return shapes
+
+
+def _shapes(config: TrainConfig) -> tuple[Task, TrainState, Mapping]:
+    """(task, state, frozen parameters) of shapes alone."""
+    task = make_task(config, Shapes())
+    state = jax.eval_shape(lambda trained: initial_state(trained, config.optimizer), task.trained)
+    frozen = jax.eval_shape(lambda values: stored(values, config.frozen_dtype), task.frozen)
+    return task, state, frozen
+
+
+def _bytes_per_device(shapes: PyTree, shardings: PyTree) -> int:
+    def size(leaf, sharding) -> int:
+        return prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+
+    return sum(jax.tree.leaves(jax.tree.map(size, shapes, shardings)))
+
+
+def _count(parameters: Mapping) -> int:
+    return sum(prod(value.shape) for value in parameters.values())
+
+
+def describe(config: TrainConfig, mesh: Mesh | AbstractMesh) -> str:
+    """Parameter counts, mesh, and memory per device apart from activations."""
+    check_mesh(config, mesh)
+    task, state, frozen = _shapes(config)
+    trained, rest = _count(task.trained), _count(task.rest)
+    gradient = _bytes_per_device(task.trained, parameter_shardings(mesh, task.trained))
+    memory = {
+        "weights, average, moments": _bytes_per_device(state, parameter_shardings(mesh, state)),
+        "gradient": gradient,
+        "frozen": _bytes_per_device(frozen, parameter_shardings(mesh, frozen)),
+        "batch": _bytes_per_device(
+            batch_shapes(config), batch_shardings(mesh, batch_shapes(config))
+        ),
+    }
+    sizes = " x ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
+    lines = [
+        f"stage       {config.stage}",
+        f"parameters  {trained + rest:,} in the network",
+        f"trained     {trained:,}",
+        f"frozen      {rest:,}",
+        f"others      {_count(frozen) - rest:,} in networks that are only read",
+        f"mesh        {sizes} = {prod(mesh.shape.values())} devices",
+        f"batch       {config.data.batch_size} clips of {config.data.frames} frames, "
+        f"{config.data.crop} x {config.data.crop}",
+    ]
+    lines += [f"{name:25} {value / GIB:8.3f} GiB a device" for name, value in memory.items()]
+    lines.append(f"{'sum without activations':25} {sum(memory.values()) / GIB:8.3f} GiB a device")
+    return "\n".join(lines)
+
+
+def compile_for(config: TrainConfig, topology: str) -> str:
+    """Compiles the step for a TPU slice that is not there, such as ``v5e:4x4``, and reports.
+
+    Needs the package ``libtpu`` (extra ``tpu``). ``ValueError`` for an unknown topology.
+    """
+    try:
+        description = topologies.get_topology_desc(platform="tpu", topology_name=topology)
+    except Exception as error:  # the plug-in's own exception types are not exported
+        raise ValueError(
+            f"topology {topology!r}: {str(error).splitlines()[0]}; expected one such as v5e:4x4 "
+            'or v5p:2x2x4, and the extra "tpu" installed'
+        ) from error
+    mesh = config.mesh.make(description.devices)
+    summary = describe(config, mesh)
+    task, state, frozen = _shapes(config)
+    batch, key = batch_shapes(config), jax.eval_shape(lambda: jax.random.key(0))
+    started = time.monotonic()
+    lowered = compiled_step(config, task, mesh, state, frozen, batch).lower(
+        state, frozen, batch, key
+    )
+    compiled = lowered.compile()
+    seconds = time.monotonic() - started
+    return "\n".join([summary, *_report(compiled, topology, seconds)])
+
+
+def _report(compiled: jax.stages.Compiled, topology: str, seconds: float) -> list[str]:
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
+    assert memory is not None
+    chip = topology.partition(":")[0]
+    argument, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
+    output = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    total = argument + temporary + output + memory.generated_code_size_in_bytes
+    lines = [
+        f"compiled for {topology} in {seconds:.0f} s, peak host memory "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB; per chip:",
+        f"arguments   {argument / GIB:.3f} GiB",
+        f"temporary   {temporary / GIB:.3f} GiB",
+        f"results     {output / GIB:.3f} GiB beyond the donated state",
+        f"code        {memory.generated_code_size_in_bytes / GIB:.3f} GiB",
+        f"all         {total / GIB:.3f} GiB of {HBM.get(chip, float('nan'))} GiB",
+        f"FLOPs       {cost.get('flops', float('nan')):.4g}",
+        f"bytes       {cost.get('bytes accessed', float('nan')):.4g}",
+        f"estimate    {cost.get('optimal_seconds', float('nan')):.4g} s (the compiler's)",
+    ]
+    counts = collectives(compiled.as_text() or "")
+    return lines + [
+        f"{name:18} {n:5} of {size / GIB:.3f} GiB" for name, (n, size) in counts.items()
+    ]
+
+
+_BYTES = {"f32": 4, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "pred": 1, "u8": 1, "s8": 1}
+
+
+def collectives(program: str) -> dict[str, tuple[int, int]]:
+    """Number and bytes of results of each kind of collective in a compiled program's text."""
+    found = {}
+    for kind in COLLECTIVES:
+        count = size = 0
+        for line in program.splitlines():
+            match = re.search(rf"= (.*?) {kind}(-start)?\(", line)
+            if match is None:
+                continue
+            count += 1
+            for dtype, dimensions in re.findall(r"\b([a-z]+\d*)\[([\d,]*)\]", match.group(1)):
+                shape = [int(d) for d in dimensions.split(",") if d]
+                size += _BYTES.get(dtype, 0) * prod(shape)
+        if count:
+            found[kind] = (count, size)
+    return found
