@@ -9,6 +9,7 @@ of 320 x 320 pixels for every chip of 16.
 import jax.numpy as jnp
 
 from uav_jax.data.loader import DataConfig
+from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.config import OptimizerConfig, TrainConfig
@@ -32,6 +33,7 @@ def config() -> TrainConfig:
         text_from="models/released",
         vae=VAEConfig.released(video=False, dtype=jnp.bfloat16),
         unet=UNetConfig.released(dtype=jnp.bfloat16, remat=True),
+        text_encoder=TextEncoderConfig.released(dtype=jnp.bfloat16),
         optimizer=OptimizerConfig(learning_rate=1e-4, warmup_steps=1000, ema_decay=0.9999),
         mesh=MeshConfig(fsdp=16),
         frozen_dtype="bfloat16",

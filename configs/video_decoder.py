@@ -9,6 +9,7 @@ group) of 256 x 256 pixels for every chip of 16.
 import jax.numpy as jnp
 
 from uav_jax.data.loader import DataConfig
+from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.config import OptimizerConfig, TrainConfig
@@ -25,6 +26,7 @@ def config() -> TrainConfig:
         text_from="models/released",
         vae=VAEConfig.released(video=True, dtype=jnp.bfloat16),
         unet=UNetConfig.released(dtype=jnp.bfloat16),
+        text_encoder=TextEncoderConfig.released(dtype=jnp.bfloat16),
         optimizer=OptimizerConfig(learning_rate=5e-5, warmup_steps=1000, ema_decay=0.9999),
         mesh=MeshConfig(fsdp=16),
         frozen_dtype="bfloat16",

@@ -5,6 +5,7 @@ python train.py configs/default/temporal_unet.py --workdir runs/temporal_unet
 
 from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig
+from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.config import OptimizerConfig, TrainConfig
@@ -27,6 +28,7 @@ def config() -> TrainConfig:
         unet_from="runs/image_unet",
         vae=VAEConfig.default_model(video=False),
         unet=UNetConfig.default_model(),
+        text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=3e-4, ema_decay=0.995),
         steps=400,
     )

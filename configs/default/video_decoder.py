@@ -5,6 +5,7 @@ python train.py configs/default/video_decoder.py --workdir runs/video_decoder
 
 from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig
+from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.config import OptimizerConfig, TrainConfig
@@ -25,6 +26,7 @@ def config() -> TrainConfig:
         unet_from="runs/temporal_unet",
         vae=VAEConfig.default_model(video=True),
         unet=UNetConfig.default_model(),
+        text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),
         noise_levels=(20, 120),
         sampling_steps=4,

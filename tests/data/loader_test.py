@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from uav_jax.data.clips import places
 from uav_jax.data.degradation import DegradationConfig
-from uav_jax.data.loader import DataConfig, batches, make_record, photo_files
+from uav_jax.data.loader import DataConfig, Unusable, batches, make_record
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +24,30 @@ def config(folder, **fields):
     return DataConfig(directory=folder, **{**settings, **fields})
 
 
+def lengths(prompt):
+    """A tokenizer that counts characters."""
+    return np.full(77, len(prompt), np.int32)
+
+
 def test_a_batch_starts_anywhere_with_the_same_records(folder):
-    straight = batches(config(folder))
+    straight = batches(config(folder), lengths)
     third = [next(straight) for _ in range(3)][2]
-    jumped = next(batches(config(folder), start=2))
+    jumped = next(batches(config(folder), lengths, start=2))
     assert third["index"].tolist() == [4, 5]
     for name, value in third.items():
         np.testing.assert_array_equal(value, jumped[name])
     assert third["target"].shape == (2, 2, 32, 32, 3)
     assert third["low_quality"].shape == (2, 2, 8, 8, 3)
+    assert third["tokens"].shape == (2, 77)
+    assert "tokens" not in next(batches(config(folder)))
+
+
+def test_shares_of_two_hosts_make_up_the_batch_of_one(folder):
+    settings = config(folder, batch_size=4)
+    whole = next(batches(settings, start=1))
+    parts = [next(batches(settings, start=1, share=(i, 2))) for i in range(2)]
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, np.concatenate([part[name] for part in parts]))
 
 
 def test_the_seed_changes_the_records(folder):
@@ -40,21 +57,36 @@ def test_the_seed_changes_the_records(folder):
 
 def test_prompts_are_drawn_as_often_as_asked(folder):
     settings = config(folder, frames=1, negative_probability=0.3, empty_probability=0.2)
-    files = photo_files(folder)
-    prompts = [int(make_record(settings, files, i)["prompt"]) for i in range(300)]
-    share = np.bincount(prompts, minlength=3) / 300
+    collection = places("photos", folder)
+    prompts = [make_record(settings, collection, i, Unusable(0))["prompt"] for i in range(300)]
+    kinds = (settings.added_prompt, settings.negative_prompt, "")
+    share = [prompts.count(kind) / 300 for kind in kinds]
     np.testing.assert_allclose(share, [0.5, 0.3, 0.2], atol=0.08)
 
 
-def test_held_out_photos_are_never_trained_on(folder):
-    training, held_out = photo_files(folder), photo_files(folder, validation=True)
-    assert held_out and not set(training) & set(held_out)
-    assert len(training) + len(held_out) == 18
+def test_damaged_clips_are_passed_over_until_there_are_too_many(tmp_path, caplog):
+    for i in range(8):
+        (tmp_path / f"{i}").mkdir()
+        for t in range(2):
+            Image.new("RGB", (40, 40), (i, 0, 0)).save(tmp_path / f"{i}" / f"{t}.png")
+    for i in (1, 2):
+        (tmp_path / f"{i}" / "0.png").write_bytes(b"damaged")
+    settings = config(str(tmp_path), kind="frames")
+    collection = places("frames", str(tmp_path))
+    unusable = Unusable(2)
+    seen = {make_record(settings, collection, i, unusable)["target"].max() for i in range(40)}
+    assert seen == {0, 3, 4, 5, 6}  # 7 is held out
+    named = [record.getMessage() for record in caplog.records]
+    assert len(named) == 2 and all("cannot be read as an image" in line for line in named)
+    strict = Unusable(1)
+    with pytest.raises(ValueError, match="2 clips could not be used, more than 1"):
+        for i in range(40):
+            make_record(settings, collection, i, strict)
 
 
 def test_an_empty_folder_says_how_to_fill_it(tmp_path):
     with pytest.raises(ValueError, match=r"no photos in .*uav_jax.data.packages"):
-        photo_files(str(tmp_path))
+        batches(config(str(tmp_path)))
 
 
 def test_a_crop_must_fit_the_factor_four(folder):

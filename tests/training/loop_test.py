@@ -48,8 +48,8 @@ def test_the_network_file_holds_the_average_and_the_frozen_rest(finished):
 def test_a_run_stopped_by_sigterm_goes_on_bit_for_bit(recipe, finished, tmp_path, monkeypatch):
     feed = loop.batches
 
-    def interrupted(data, *, start, share):
-        for number, batch in enumerate(feed(data, start=start, share=share)):
+    def interrupted(data, tokenize, *, start, share):
+        for number, batch in enumerate(feed(data, tokenize, start=start, share=share)):
             if start + number == 26:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch

@@ -66,9 +66,9 @@ def test_a_workdir_of_another_recipe_is_refused(folder, tmp_path):
 
 
 def test_frozen_networks_may_be_stored_in_half_and_lpips_is_not():
-    values = {"unet/a": jnp.ones(2), "lpips/b": jnp.ones(2), "text": jnp.ones(2)}
+    values = {"unet/a": jnp.ones(2), "lpips/b": jnp.ones(2)}
     kinds = {name: str(v.dtype) for name, v in stored(values, "bfloat16").items()}
-    assert kinds == {"unet/a": "bfloat16", "lpips/b": "float32", "text": "float32"}
+    assert kinds == {"unet/a": "bfloat16", "lpips/b": "float32"}
 
 
 def test_the_plan_counts_parameters_and_divides_memory(folder):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from uav_jax.data.loader import DataConfig
+from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.models.vae.model import VideoAutoencoder
@@ -52,6 +53,7 @@ def tiny_recipe(folder: Path, *, steps: int, **fields) -> TrainConfig:
         autoencoder_from=str(folder / "vae"),
         vae=VAE,
         unet=UNET,
+        text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=5, ema_decay=0.9),
         log_every=5,
         checkpoint_every=20,

@@ -35,6 +35,15 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def read_frame(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """An image as RGB; ``ValueError`` if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(to_rgb(image))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+
+
 def read_frames(folder: Path) -> Clip:
     """The images of a folder as a clip of 25 frames a second.
 
@@ -45,11 +54,7 @@ def read_frames(folder: Path) -> Clip:
         raise ValueError(f"{folder} holds no video and no image ({', '.join(IMAGE_SUFFIXES)})")
     frames = []
     for path in files:
-        try:
-            with Image.open(path) as image:
-                frames.append(np.asarray(to_rgb(image)))
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise ValueError(f"{path} cannot be read as an image: {error}") from error
+        frames.append(read_frame(path))
         if frames[-1].shape != frames[0].shape:
             sizes = ["x".join(map(str, f.shape[1::-1])) for f in (frames[-1], frames[0])]
             raise ValueError(

@@ -38,7 +38,7 @@ class Clip:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def _rotated(image: np.ndarray, degrees: int) -> np.ndarray:
+def rotated(image: np.ndarray, degrees: int) -> np.ndarray:
     """Counter-clockwise rotation by a display matrix's multiple of 90 degrees."""
     return np.ascontiguousarray(np.rot90(image, round(degrees / 90) % 4))
 
@@ -72,7 +72,7 @@ def _read(container, path: Path) -> Clip:
             continue
         packets += bool(packet.size)
         for frame in packet.decode():
-            frames.append(_rotated(frame.to_ndarray(format="rgb24"), frame.rotation))
+            frames.append(rotated(frame.to_ndarray(format="rgb24"), frame.rotation))
             pts.append(frame.pts)
             durations.append(frame.duration or 0)
     if not frames:

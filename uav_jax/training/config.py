@@ -5,6 +5,7 @@ from typing import Literal
 
 from uav_jax.data.loader import DataConfig
 from uav_jax.diffusion.schedule import ScheduleConfig
+from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.mesh import MeshConfig
@@ -42,6 +43,7 @@ class TrainConfig:
     frozen_dtype: Literal["float32", "bfloat16"] = "float32"  # storage of what is not trained
     vae: VAEConfig | None = None
     unet: UNetConfig | None = None
+    text_encoder: TextEncoderConfig | None = None
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     autoencoder_from: str | None = None  # work folder of the image autoencoder, or a model's
     unet_from: str | None = None  # work folder of the U-Net, or a model's
@@ -68,9 +70,9 @@ class TrainConfig:
             )
         needs = {
             "image_autoencoder": ("vae",),
-            "image_unet": ("vae", "unet", "autoencoder_from"),
-            "temporal_unet": ("vae", "unet", "autoencoder_from", "unet_from"),
-            "video_decoder": ("vae", "unet", "autoencoder_from", "unet_from"),
+            "image_unet": ("vae", "unet", "text_encoder", "autoencoder_from"),
+            "temporal_unet": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
+            "video_decoder": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
         }
         if self.stage not in needs:
             raise ValueError(f"stage {self.stage!r}; expected one of {', '.join(needs)}")

@@ -14,7 +14,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import AbstractMesh, Mesh
 from rich.console import Console
 
-from uav_jax.data.loader import batches, photo_files
+from uav_jax.data.clips import places
+from uav_jax.data.loader import Tokenize, batches
+from uav_jax.pipeline.prompt import load_tokenizer, tokenize
 from uav_jax.training.checkpoint import Checkpoints, save_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters
@@ -29,6 +31,7 @@ from uav_jax.training.mesh import (
 )
 from uav_jax.training.step import TrainState, initial_state, make_train_step
 from uav_jax.training.tasks import Task, make_task
+from uav_jax.weights.model_files import find_model
 
 PREEMPTED = 75
 """Exit status after SIGTERM (EX_TEMPFAIL): the run is saved and wants to be started again."""
@@ -94,9 +97,17 @@ def claim_workdir(config: TrainConfig, workdir: Path) -> None:
         path.write_text(text)
 
 
+def tokenizer(config: TrainConfig) -> Tokenize | None:
+    """The tokenizer of a stage that reads prompts."""
+    if config.text_encoder is None:
+        return None
+    model = load_tokenizer(find_model(config.text_from, complete=False).directory / "tokenizer")
+    return lambda prompt: tokenize(model, [prompt])[0]
+
+
 def stored(parameters: Parameters, dtype: str) -> Parameters:
-    """Frozen networks in their storage type; LPIPS and prompts stay as they are."""
-    networks = ("unet/", "vae/")
+    """Frozen networks in their storage type; LPIPS stays as it is."""
+    networks = ("unet/", "vae/", "text/")
     return {n: v.astype(dtype) if n.startswith(networks) else v for n, v in parameters.items()}
 
 
@@ -127,7 +138,7 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
     """
     mesh = config.mesh.make()
     check_mesh(config, mesh)
-    photo_files(config.data.directory)
+    places(config.data.kind, config.data.directory)
     claim_workdir(config, workdir)
     main = jax.process_index() == 0
     console = console or Console(stderr=True, quiet=not main)
@@ -142,9 +153,8 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
     console.print(
         f"{config.stage}: {_count(task.trained):,} trained, {_count(task.frozen):,} frozen values"
     )
-    data = batches(
-        config.data, start=int(state.step), share=(jax.process_index(), jax.process_count())
-    )
+    share = (jax.process_index(), jax.process_count())
+    data = batches(config.data, tokenizer(config), start=int(state.step), share=share)
     key = jax.random.key(config.seed + 1)
     step = None
     log_file = (workdir / "metrics.jsonl").open("a") if main else nullcontext()

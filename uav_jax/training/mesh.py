@@ -26,7 +26,7 @@ RULES: dict[str, tuple[str, ...]] = {
 BATCH_AXES: dict[str, tuple[str | None, ...]] = {
     "target": ("batch", None, "rows", None, None),
     "low_quality": ("batch", None, "rows", None, None),
-    "prompt": ("batch",),
+    "tokens": ("batch", None),
     "index": ("batch",),
 }
 """Logical axes of what a batch holds."""

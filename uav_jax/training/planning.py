@@ -12,6 +12,7 @@ from jax.experimental import topologies
 from jax.sharding import AbstractMesh, Mesh
 from jaxtyping import PyTree
 
+from uav_jax.pipeline.prompt import MAX_TOKENS
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.loop import check_mesh, compiled_step, stored
 from uav_jax.training.mesh import batch_shardings, parameter_shardings
@@ -33,7 +34,7 @@ def batch_shapes(config: TrainConfig) -> dict[str, jax.ShapeDtypeStruct]:
     clip = (data.batch_size, data.frames)
     shapes = {
         "target": jax.ShapeDtypeStruct((*clip, data.crop, data.crop, 3), jnp.uint8),
-        "prompt": jax.ShapeDtypeStruct((data.batch_size,), jnp.int32),
+        "tokens": jax.ShapeDtypeStruct((data.batch_size, MAX_TOKENS), jnp.int32),
         "index": jax.ShapeDtypeStruct((data.batch_size,), jnp.int32),
     }
     if data.low_quality:

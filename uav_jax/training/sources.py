@@ -2,41 +2,28 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from uav_jax.metrics.lpips import load_lpips
-from uav_jax.pipeline.prompt import (
-    ADDED_PROMPT,
-    NEGATIVE_PROMPT,
-    encode_prompts,
-    load_tokenizer,
-)
 from uav_jax.training.checkpoint import NETWORK, load_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters, initialise
 from uav_jax.weights.engine import parameter_shapes
 from uav_jax.weights.model_files import find_model
 
-PROMPTS = (ADDED_PROMPT, NEGATIVE_PROMPT, "")
-"""The prompts that records are trained with, in the order of their numbers."""
-
 Make = Callable[..., nnx.Module]
 """A constructor that takes ``rngs`` (None: zeros)."""
 
 
 class Source(Protocol):
-    """Parameters of networks, and the frozen values that losses read."""
+    """Parameters of networks."""
 
     def network(self, name: str, make: Make, folder: str | None, seed: int) -> Parameters:
         """Parameters of network ``name``: from ``folder`` where it has them, else drawn."""
-        ...
-
-    def prompts(self, config: TrainConfig) -> jax.Array:
-        """Encoded ``PROMPTS``, ``(3, 77, D)``."""
         ...
 
     def lpips(self, config: TrainConfig) -> Parameters:
@@ -61,12 +48,6 @@ class Files:
             return loaded
         return {**initialise(make, seed), **loaded}
 
-    def prompts(self, config: TrainConfig) -> jax.Array:
-        """See ``Source``."""
-        files = find_model(config.text_from, complete=False)
-        encoder = files.load("text_encoder", dtype=jnp.float32, param_dtype=jnp.float32)
-        return encode_prompts(load_tokenizer(files.directory / "tokenizer"), encoder, [*PROMPTS])
-
     def lpips(self, config: TrainConfig) -> Parameters:
         """See ``Source``."""
         path = Path(config.data.directory) / "lpips" / "vgg16.ckpt"
@@ -85,12 +66,6 @@ class Shapes:
         """See ``Source``; no file is read."""
         del name, folder
         return jax.eval_shape(lambda: initialise(make, seed))
-
-    def prompts(self, config: TrainConfig) -> jax.Array:
-        """See ``Source``."""
-        assert config.unet is not None
-        shape = (len(PROMPTS), 77, config.unet.cross_attention_dim)
-        return cast(jax.Array, jax.ShapeDtypeStruct(shape, jnp.float32))
 
     def lpips(self, config: TrainConfig) -> Parameters:
         """See ``Source``."""

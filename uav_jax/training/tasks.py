@@ -12,8 +12,10 @@ from jaxtyping import Array
 from uav_jax.data.loader import batches
 from uav_jax.diffusion.ddim import ddim_steps, ddim_update
 from uav_jax.diffusion.schedule import add_noise, alphas_cumprod, velocity
+from uav_jax.models.clip.model import TextEncoder
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import VideoAutoencoder
+from uav_jax.shapes import Text
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Functional, Parameters
 from uav_jax.training.losses import (
@@ -33,6 +35,8 @@ from uav_jax.training.partition import (
 from uav_jax.training.sources import Files, Source
 from uav_jax.training.standardise import standardised
 from uav_jax.training.step import Batch, Loss, Metrics
+
+TextEncoding = Callable[[Parameters, Batch], Text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ def unet(config: TrainConfig, source: Source, partition: Partition) -> Task:
     make_vae, make_unet = partial(VideoAutoencoder, vae_config), partial(VideoUNet, unet_config)
     vae, network = Functional.of(make_vae), Functional.of(make_unet)
     alphas = alphas_cumprod(config.schedule)
+    encode, text_encoder = text_conditioning(config, source)
 
     def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
         model = network.bind({**trained, **_part("unet", frozen)})
@@ -118,7 +123,7 @@ def unet(config: TrainConfig, source: Source, partition: Partition) -> Task:
         latents = jax.lax.stop_gradient(latents)
         low_res = to_unit_range(batch["low_quality"])
         return v_prediction_loss(
-            model, alphas, latents, low_res, frozen["text"][batch["prompt"]], key, config
+            model, alphas, latents, low_res, encode(frozen, batch), key, config
         )
 
     parameters = source.network("unet", make_unet, config.unet_from, config.seed)
@@ -127,9 +132,22 @@ def unet(config: TrainConfig, source: Source, partition: Partition) -> Task:
     others = {
         **_under("unet", frozen),
         **_under("vae", autoencoder),
-        "text": source.prompts(config),
+        **text_encoder,
     }
     return Task(trained, others, frozen, loss)
+
+
+def text_conditioning(config: TrainConfig, source: Source) -> tuple[TextEncoding, Parameters]:
+    """``encode(frozen, batch)`` to embeddings ``(B, 77, D)``, and the encoder's parameters."""
+    assert config.text_encoder is not None
+    make = partial(TextEncoder, config.text_encoder)
+    encoder = Functional.of(make)
+
+    def encode(frozen: Parameters, batch: Batch) -> Text:
+        return encoder.bind(_part("text", frozen))(batch["tokens"])
+
+    parameters = source.network("text_encoder", make, config.text_from, config.seed)
+    return encode, _under("text", parameters)
 
 
 def v_prediction_loss(
@@ -191,16 +209,16 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
     make_vae, make_unet = partial(VideoAutoencoder, vae_config), partial(VideoUNet, unet_config)
     vae, network = Functional.of(make_vae), Functional.of(make_unet)
     scale = vae_config.scaling_factor
+    encode, text_encoder = text_conditioning(config, source)
 
     def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
         model = vae.bind({**trained, **_part("vae", frozen)})
         target, low_res = to_unit_range(batch["target"]), to_unit_range(batch["low_quality"])
         keys = jax.random.split(key, 3)
         level = jax.random.randint(keys[0], target.shape[:1], *config.noise_levels)
-        text = frozen["text"][batch["prompt"]]
-        sampled = sample_latents(
-            network.bind(_part("unet", frozen)), low_res, text, level, keys[1], config
-        )
+        denoiser = network.bind(_part("unet", frozen))
+        text = encode(frozen, batch)
+        sampled = sample_latents(denoiser, low_res, text, level, keys[1], config)
         encoded = _encode(model, target)
         true = jax.random.uniform(keys[2], (target.shape[0], 1, 1, 1, 1)) < config.true_latents
         latents = jax.lax.stop_gradient(jnp.where(true, encoded, sampled))
@@ -214,7 +232,7 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
         **_under("vae", frozen),
         **_under("unet", source.network("unet", make_unet, config.unet_from, config.seed)),
         **_under("lpips", source.lpips(config)),
-        "text": source.prompts(config),
+        **text_encoder,
     }
     return Task(trained, others, frozen, loss)
 

@@ -1,0 +1,225 @@
+"""Collections of clips on disk: videos, folders of frames, WebVid's table, photographs.
+
+A collection is a list of places that clips can be cut from. Cutting draws where to start and, for
+photographs, how the camera moves, from the generator it is given and from nothing else.
+"""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from PIL import Image
+
+from uav_jax.data.motion import camera_clip, random_path
+from uav_jax.io.frames import image_files, read_frame
+from uav_jax.io.video import VIDEO_SUFFIXES, rotated
+
+HOLD_OUT = 16
+"""Every so many-eth place by name is held out for validation."""
+
+
+class UnusableClip(ValueError):
+    """A place that no clip can be cut from: damaged, too short or too small."""
+
+
+class Place(Protocol):
+    """One video, folder or photograph."""
+
+    @property
+    def name(self) -> str:
+        """What error messages call it."""
+        ...
+
+    def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
+        """A random clip, uint8 ``(frames, crop, crop, 3)``, and its caption.
+
+        Raises ``UnusableClip``.
+        """
+        ...
+
+
+def _cropped(frames: Sequence[np.ndarray], rng: np.random.Generator, crop: int) -> np.ndarray:
+    H, W = frames[0].shape[:2]
+    y, x = rng.integers(H - crop + 1), rng.integers(W - crop + 1)
+    return np.stack([frame[y : y + crop, x : x + crop] for frame in frames])
+
+
+def _check_size(name: str, height: int, width: int, crop: int) -> None:
+    if min(height, width) < crop:
+        raise UnusableClip(f"{name} is {width}x{height}, smaller than the crop {crop}")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """A video; its caption is given or lies beside it as ``.txt``."""
+
+    path: Path
+    caption: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
+        """See ``Place``: seeks to a random time and decodes from there."""
+        try:
+            with av.open(self.name) as container:
+                decoded = self._decode(container, rng.random(), frames, crop)
+        except (FFmpegError, IndexError) as error:
+            raise UnusableClip(f"{self.path} cannot be read as a video: {error}") from error
+        return _cropped(decoded, rng, crop), self._caption()
+
+    def _decode(self, container, where: float, frames: int, crop: int) -> list[np.ndarray]:
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        _check_size(self.name, stream.height, stream.width, crop)
+        rate, base = float(stream.average_rate or 25), stream.time_base
+        seconds = (container.duration or 0) / av.time_base
+        start = (stream.start_time or 0) * base + where * max(0.0, seconds - (frames + 1) / rate)
+        container.seek(int(start / base), stream=stream)
+        kept: list[np.ndarray] = []
+        for frame in container.decode(stream):
+            if frame.time is not None and frame.time < float(start) - 0.5 / rate:
+                continue
+            kept.append(rotated(frame.to_ndarray(format="rgb24"), frame.rotation))
+            if len(kept) == frames:
+                return kept
+        raise UnusableClip(f"{self.path} ends {frames - len(kept)} frames too early")
+
+    def _caption(self) -> str:
+        if self.caption is not None:
+            return self.caption
+        beside = self.path.with_suffix(".txt")
+        return beside.read_text().strip() if beside.is_file() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFolder:
+    """A folder of images in natural order, as in YouHQ."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
+        """See ``Place``."""
+        files = image_files(self.path)
+        if len(files) < frames:
+            raise UnusableClip(f"{self.path} holds {len(files)} images of {frames} needed")
+        start = rng.integers(len(files) - frames + 1)
+        try:
+            images = [read_frame(path) for path in files[start : start + frames]]
+        except ValueError as error:
+            raise UnusableClip(str(error)) from error
+        if len({image.shape for image in images}) > 1:
+            raise UnusableClip(f"{self.path} holds images of different sizes")
+        height, width, _ = images[0].shape
+        _check_size(self.name, height, width, crop)
+        return _cropped(images, rng, crop), ""
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """Photographs (``.npy``, uint8 RGB) that a virtual camera moves over."""
+
+    paths: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.paths[0].parent)
+
+    def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
+        """See ``Place``: of regions of two photographs mostly the one with more detail."""
+        size = 2 * crop + 8 * frames
+        regions = [self._region(rng, size) for _ in range(2)]
+        region = max(regions, key=_detail) if rng.random() < 0.75 else regions[0]
+        camera = random_path(rng, region, crop, crop, frames)
+        return camera_clip(region, camera, crop, crop, frames), ""
+
+    def _region(self, rng: np.random.Generator, size: int) -> Image.Image:
+        """A random part of a photo, large enough for a clip, so that little is read from disk."""
+        photo = _photo(str(self.paths[rng.integers(len(self.paths))]))
+        H, W = min(photo.shape[0], size), min(photo.shape[1], size)
+        y = rng.integers(photo.shape[0] - H + 1)
+        x = rng.integers(photo.shape[1] - W + 1)
+        return Image.fromarray(np.ascontiguousarray(photo[y : y + H, x : x + W]))
+
+
+@lru_cache(maxsize=512)
+def _photo(path: str) -> np.ndarray:
+    return np.load(path, mmap_mode="r")
+
+
+def _detail(region: Image.Image) -> float:
+    """Mean absolute difference of neighbouring pixels: sky has little, leaves have much."""
+    grey = np.asarray(region.convert("L"), np.int16)
+    return float(np.abs(np.diff(grey, axis=1)).mean())
+
+
+def videos(directory: Path) -> list[Place]:
+    """Every video below a folder."""
+    files = (p for p in directory.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    return [VideoFile(path) for path in sorted(files)]
+
+
+def frame_folders(directory: Path) -> list[Place]:
+    """Every folder below a folder that holds images itself."""
+    folders = [p for p in [directory, *directory.rglob("*")] if p.is_dir()]
+    return [FrameFolder(path) for path in sorted(folders) if image_files(path)]
+
+
+def webvid(directory: Path) -> list[Place]:
+    """WebVid: tables with the columns ``videoid`` and ``name`` (the caption) beside mp4 files.
+
+    A video is ``<videoid>.mp4`` anywhere below the folder; rows without one are left out.
+    """
+    files = {path.stem: path for path in directory.rglob("*.mp4")}
+    places: list[Place] = []
+    for table in sorted(directory.rglob("*.csv")):
+        with table.open(newline="") as lines:
+            rows = csv.DictReader(lines)
+            if not {"videoid", "name"} <= set(rows.fieldnames or ()):
+                raise ValueError(
+                    f"{table} has the columns {', '.join(rows.fieldnames or ['none'])}; expected "
+                    "videoid and name"
+                )
+            found = [(files.get(row["videoid"]), row["name"]) for row in rows]
+            places += [VideoFile(path, caption) for path, caption in found if path]
+    return places
+
+
+def photos(directory: Path) -> list[Path]:
+    """The photographs that ``python -m uav_jax.data.packages`` stored."""
+    return sorted((directory / "photos").glob("*.npy"))
+
+
+KINDS: dict[str, Callable[[Path], list]] = {
+    "photos": photos,
+    "videos": videos,
+    "frames": frame_folders,
+    "webvid": webvid,
+}
+
+
+def places(kind: str, directory: str, *, validation: bool = False) -> list[Place]:
+    """The places of a collection for training, or those held out; ``ValueError`` if none."""
+    if kind not in KINDS:
+        raise ValueError(f"data kind {kind!r}; expected one of {', '.join(KINDS)}")
+    found = KINDS[kind](Path(directory))
+    chosen = [p for i, p in enumerate(found) if (i % HOLD_OUT == HOLD_OUT // 2 - 1) == validation]
+    if not chosen:
+        hint = f"; run: python -m uav_jax.data.packages {directory}" if kind == "photos" else ""
+        held_out = " held out" if validation else ""
+        raise ValueError(f"no {kind}{held_out} in {directory}{hint}")
+    return [Album(tuple(chosen))] if kind == "photos" else chosen
