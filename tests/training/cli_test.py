@@ -6,16 +6,31 @@ import pytest
 
 from uav_jax.training.cli import load_recipe, main, override
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
+FOLDER = Path(__file__).parents[2] / "configs"
+SMALL = str(FOLDER / "default" / "image_autoencoder.py")
+LARGE = str(FOLDER / "unet_temporal.py")
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-def test_every_recipe_loads_and_is_named_for_its_stage(path):
+@pytest.mark.parametrize("path", sorted((FOLDER / "default").glob("*.py")), ids=lambda p: p.stem)
+def test_every_small_recipe_loads_and_is_named_for_its_stage(path):
     assert load_recipe(path).stage == path.stem
 
 
+def test_a_dry_run_counts_the_released_size(capsys):
+    assert main([LARGE, "--dry-run", "--devices", "16"]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "parameters  691,036,436 in the network",
+        "trained     217,638,400",
+        "frozen      473,398,036",  # 16 of them the rotary frequencies
+        "mesh        data 1 x fsdp 16 x context 1 = 16 devices",
+        "batch       16 clips of 8 frames, 320 x 320",
+    ):
+        assert line in said
+
+
 def test_single_fields_can_be_changed_at_any_depth():
-    config = load_recipe(CONFIGS[0])
+    config = load_recipe(Path(SMALL))
     config = override(config, "steps=7")
     config = override(config, "optimizer.learning_rate=3e-4")
     config = override(config, "data.directory=elsewhere")
@@ -27,10 +42,15 @@ def test_single_fields_can_be_changed_at_any_depth():
     "arguments, message",
     [
         (["absent.py"], "recipe absent.py does not exist"),
-        ([str(CONFIGS[0]), "--set", "optimizer.rate=1"], "no config field 'optimizer.rate'"),
-        ([str(CONFIGS[0]), "--set", "steps=0"], "steps 0 is not positive"),
-        ([str(CONFIGS[0]), "--set", "stage=flow"], "stage 'flow'"),
-        ([str(CONFIGS[0]), "--set", "data.directory=/nowhere"], "/nowhere"),
+        ([SMALL, "--set", "optimizer.rate=1"], "no config field 'optimizer.rate'"),
+        ([SMALL, "--set", "steps=0"], "steps 0 is not positive"),
+        ([SMALL, "--set", "stage=flow"], "stage 'flow'"),
+        ([SMALL, "--set", "data.directory=/nowhere"], "/nowhere"),
+        ([SMALL, "--set", "data.kind=films"], "data kind 'films'; expected one of photos"),
+        ([SMALL, "--set", "mesh.data=3"], "does not fit"),
+        ([SMALL, "--set", "data.batch_size=6", "--set", "accumulate=4"], "divide into 4 parts"),
+        ([SMALL, "--distributed", "somewhere"], "expected auto or HOST:PORT,PROCESSES,INDEX"),
+        ([LARGE, "--dry-run", "--devices", "3"], "does not fit 3 device(s)"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, capsys):

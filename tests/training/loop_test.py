@@ -67,6 +67,29 @@ def test_a_run_stopped_by_sigterm_goes_on_bit_for_bit(recipe, finished, tmp_path
     assert [json.loads(line)["step"] for line in lines] == list(range(5, STEPS + 1, 5))
 
 
+def test_a_run_that_died_between_checkpoints_goes_on_bit_for_bit(
+    recipe, finished, tmp_path, monkeypatch
+):
+    feed = loop.batches
+
+    def dying(data, tokenize, *, start, share):
+        for number, batch in enumerate(feed(data, tokenize, start=start, share=share)):
+            if number == 36:  # the last checkpoint is step 20, the last line is step 35
+                raise OSError("power cut")
+            yield batch
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="power cut"):
+        patched.setattr(loop, "batches", dying)
+        loop.train(recipe, tmp_path)
+    with (tmp_path / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 40, "lo')  # a line that was being written
+    state = loop.train(recipe, tmp_path)
+    for ours, straight in zip(jax.tree.leaves(state), jax.tree.leaves(finished[0]), strict=True):
+        assert np.array_equal(ours, straight)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(5, STEPS + 1, 5))
+
+
 def test_a_loss_that_is_not_finite_names_the_step_and_the_records(recipe, tmp_path, monkeypatch):
     def diverging(loss, config, accumulate):
         def step(state, frozen, batch, key):

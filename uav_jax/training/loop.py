@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TextIO
 
 import jax
 import numpy as np
@@ -157,7 +158,7 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
     data = batches(config.data, tokenizer(config), start=int(state.step), share=share)
     key = jax.random.key(config.seed + 1)
     step = None
-    log_file = (workdir / "metrics.jsonl").open("a") if main else nullcontext()
+    log_file = open_log(workdir / "metrics.jsonl", int(state.step)) if main else nullcontext()
     with log_file as log, Preemption() as preemption:
         report = _reporter(config, log, console, checkpoints)
         for number in range(int(state.step), config.steps):
@@ -179,6 +180,15 @@ def train(config: TrainConfig, workdir: Path, *, console: Console | None = None)
                 sys.exit(PREEMPTED)
     checkpoints.close()
     return state
+
+
+def open_log(path: Path, step: int) -> TextIO:
+    """Opens ``metrics.jsonl`` for what follows ``step``; lines of lost later steps are dropped."""
+    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    kept = [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] <= step]
+    if kept != lines:
+        path.write_text("".join(kept))
+    return path.open("a")
 
 
 def _count(parameters) -> int:

@@ -134,8 +134,10 @@ def _report(compiled: jax.stages.Compiled, topology: str, seconds: float) -> lis
         f"all         {total / GIB:.3f} GiB of {HBM.get(chip, float('nan'))} GiB",
         f"FLOPs       {cost.get('flops', float('nan')):.4g}",
         f"bytes       {cost.get('bytes accessed', float('nan')):.4g}",
-        f"estimate    {cost.get('optimal_seconds', float('nan')):.4g} s (the compiler's)",
     ]
+    estimate = cost.get("optimal_seconds", 0.0)
+    if estimate > 0:  # large programs come without one
+        lines.append(f"estimate    {estimate:.4g} s (the compiler's)")
     counts = collectives(compiled.as_text() or "")
     return lines + [
         f"{name:18} {n:5} of {size / GIB:.3f} GiB" for name, (n, size) in counts.items()
