@@ -7,6 +7,7 @@ from PIL import Image
 from uav_jax.data.clips import places
 from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig, Unusable, batches, make_record
+from uav_jax.data.preview import main
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,20 @@ def test_an_empty_folder_says_how_to_fill_it(tmp_path):
 def test_a_crop_must_fit_the_factor_four(folder):
     with pytest.raises(ValueError, match="crop 30 is not a multiple of 4"):
         config(folder, crop=30)
+
+
+def test_a_contact_sheet_shows_every_record(folder, tmp_path, capsys):
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(
+        "from types import SimpleNamespace\n"
+        "from uav_jax.data.loader import DataConfig\n"
+        f"def config(): return SimpleNamespace(data=DataConfig(directory={folder!r}, "
+        "batch_size=1, frames=2, crop=32))\n"
+    )
+    assert main([str(recipe), "-o", str(tmp_path / "sheet.png"), "--records", "3"]) == 0
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape == (3 * (32 + 16), 4 * 32, 3)
+    record = make_record(config(folder), places("photos", folder), 1, Unusable(0))
+    np.testing.assert_array_equal(sheet[64:96, :32], record["target"][0])
+    assert main([str(tmp_path / "none.py")]) == 2
+    assert "none.py does not exist" in capsys.readouterr().err

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from uav_jax.training.cli import load_recipe, main, override
+from uav_jax.recipes import load_recipe, override
+from uav_jax.training.cli import main
 
 FOLDER = Path(__file__).parents[2] / "configs"
 SMALL = str(FOLDER / "default" / "image_autoencoder.py")

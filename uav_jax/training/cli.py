@@ -1,45 +1,12 @@
 """Command line of ``train.py``."""
 
 import argparse
-import ast
-import importlib.util
 import os
 import sys
-from dataclasses import is_dataclass, replace
 from pathlib import Path
 
+from uav_jax.recipes import load_recipe, override
 from uav_jax.training.config import TrainConfig
-
-
-def load_recipe(path: Path) -> TrainConfig:
-    """The configuration that a recipe's ``config()`` returns; ``ValueError`` if it has none."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise ValueError(f"recipe {path} does not exist; see configs/ for those that do")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "config"):
-        raise ValueError(f"recipe {path} has no function config() that returns a TrainConfig")
-    return module.config()
-
-
-def override(config, assignment: str):
-    """``config`` with one field changed by ``a.b=value``; ``ValueError`` for unknown fields."""
-    name, _, text = assignment.partition("=")
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
-    return _with_field(config, name.split("."), value, name)
-
-
-def _with_field(config, path: list[str], value, name: str):
-    if not is_dataclass(config) or path[0] not in config.__dataclass_fields__:
-        known = ", ".join(config.__dataclass_fields__) if is_dataclass(config) else "none"
-        raise ValueError(f"no config field {name!r}; fields here: {known}")
-    if len(path) > 1:
-        value = _with_field(getattr(config, path[0]), path[1:], value, name)
-    return replace(config, **{path[0]: value})  # pyright: ignore
 
 
 def connect(address: str) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from uav_jax.recipes import load_recipe
 from uav_jax.training.checkpoint import load_network
-from uav_jax.training.cli import load_recipe
 from uav_jax.training.config import TrainConfig
 from uav_jax.weights.model_files import ModelFiles, write_release
 from uav_jax.weights.networks import SCHEDULERS
