@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -227,8 +228,16 @@ def _bar_updates(bars: Progress):
     return update
 
 
+def keep_compiled_programs() -> None:
+    """Lets later runs load what this one compiles; a folder that JAX was told of is respected."""
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(root / "uav_jax" / "xla"))
+
+
 def run(options: argparse.Namespace, console: Console) -> int:
     """What ``infer.py`` does once its arguments are parsed."""
+    keep_compiled_programs()
     if options.demo:
         from uav_jax.demo import run_demo
 

@@ -3,12 +3,13 @@
 import shutil
 
 import av
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.io.video_test import audio_packets, make_video, smooth_frames
-from uav_jax.cli import main
+from uav_jax.cli import keep_compiled_programs, main
 from uav_jax.io.video import read_video
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY
 
@@ -142,3 +143,17 @@ def test_an_unwritable_folder_is_refused(clip, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr("uav_jax.cli.os.access", lambda *_: False)  # root may write everywhere
     assert infer("-i", clip, "-o", tmp_path / "out") == 2
     assert "is not writable" in capfd.readouterr().err
+
+
+def test_programs_are_kept_for_later_runs_unless_jax_was_told_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    name = "jax_compilation_cache_dir"
+    given = getattr(jax.config, name)
+    keep_compiled_programs()
+    assert getattr(jax.config, name) == given
+    jax.config.update(name, None)
+    try:
+        keep_compiled_programs()
+        assert getattr(jax.config, name) == str(tmp_path / "uav_jax" / "xla")
+    finally:
+        jax.config.update(name, given)
