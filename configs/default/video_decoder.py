@@ -31,5 +31,5 @@ def config() -> TrainConfig:
         noise_levels=(20, 120),
         sampling_steps=4,
         whole_decoder=True,
-        steps=2000,
+        steps=1460,
     )
