@@ -34,3 +34,9 @@ def test_neighbours_overlap_by_at_least_the_context():
 
 def test_a_frame_that_fits_is_one_tile():
     assert len(plan_tiles(300, 380, 256, 64)) == 1
+
+
+def test_tiles_are_no_larger_than_their_number_needs():
+    tiles = plan_tiles(480, 854, 192, 16)
+    assert len(tiles) == 15
+    assert sum(t.height * t.width for t in tiles) < 1.17 * 480 * 854

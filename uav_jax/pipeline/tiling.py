@@ -33,11 +33,15 @@ class Tile:
 
 
 def _starts(size: int, tile: int, context: int) -> tuple[list[int], int]:
-    """Equally long stretches that cover ``size`` and overlap by at least ``context``."""
-    length = min(size, tile + 2 * context)
-    if length == size:
+    """Equally long stretches that cover ``size`` and overlap by at least ``context``.
+
+    As few as the longest allowed stretch needs, and then no longer than that number needs.
+    """
+    longest = min(size, tile + 2 * context)
+    if longest == size:
         return [0], size
-    count = -(-(size - context) // (length - context))
+    count = -(-(size - context) // (longest - context))
+    length = -(-(size + (count - 1) * context) // count)
     return [round(i * (size - length) / (count - 1)) for i in range(count)], length
 
 
