@@ -111,9 +111,9 @@ def test_rotation_metadata_turns_the_frames(tmp_path, monkeypatch):
     from uav_jax.io import video
 
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    assert np.array_equal(video._rotated(image, 90), np.rot90(image, 1))
-    assert np.array_equal(video._rotated(image, -90), np.rot90(image, 3))
-    assert np.array_equal(video._rotated(image, 180), image[::-1, ::-1])
+    assert np.array_equal(video.rotated(image, 90), np.rot90(image, 1))
+    assert np.array_equal(video.rotated(image, -90), np.rot90(image, 3))
+    assert np.array_equal(video.rotated(image, 180), image[::-1, ::-1])
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
