@@ -104,7 +104,8 @@ def test_a_contact_sheet_shows_every_record(folder, tmp_path, capsys):
         "batch_size=1, frames=2, crop=32))\n"
     )
     assert main([str(recipe), "-o", str(tmp_path / "sheet.png"), "--records", "3"]) == 0
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    with Image.open(tmp_path / "sheet.png") as picture:
+        sheet = np.asarray(picture)
     assert sheet.shape == (3 * (32 + 16), 4 * 32, 3)
     record = make_record(config(folder), places("photos", folder), 1, Unusable(0))
     np.testing.assert_array_equal(sheet[64:96, :32], record["target"][0])

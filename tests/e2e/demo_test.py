@@ -18,4 +18,5 @@ def test_the_demo_beats_bicubic_and_shows_it(tmp_path):
     assert fidelity["uav_jax"] > fidelity["bicubic"] - 1.5
     frames = read_video(tmp_path / "demo_upscaled.mp4").frames
     assert frames.shape == (FRAMES * len(PHOTOS), HEIGHT, WIDTH, 3)
-    assert Image.open(tmp_path / "demo_compare.png").width == 3 * WIDTH
+    with Image.open(tmp_path / "demo_compare.png") as picture:
+        assert picture.width == 3 * WIDTH
