@@ -85,6 +85,15 @@ def test_damaged_clips_are_passed_over_until_there_are_too_many(tmp_path, caplog
             make_record(settings, collection, i, strict)
 
 
+def test_a_collection_without_a_usable_clip_is_an_error_and_not_a_loop(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (40, 40)).save(tmp_path / name / "0.png")  # one image, two needed
+    settings = config(str(tmp_path), kind="frames")
+    with pytest.raises(ValueError, match=r"none of 2 clips can be used.*holds 1 images of 2"):
+        make_record(settings, places("frames", str(tmp_path)), 0, Unusable(100))
+
+
 def test_an_empty_folder_says_how_to_fill_it(tmp_path):
     with pytest.raises(ValueError, match=r"no photos in .*uav_jax.data.packages"):
         batches(config(str(tmp_path)))

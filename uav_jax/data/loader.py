@@ -45,8 +45,8 @@ class Unusable:
     def __init__(self, limit: int):
         self._limit, self._names, self._lock = limit, set(), Lock()
 
-    def report(self, name: str, error: UnusableClip) -> None:
-        """Notes one; ``ValueError`` beyond the limit."""
+    def report(self, name: str, error: UnusableClip, clips: int) -> None:
+        """Notes one; ``ValueError`` beyond the limit, or when none of ``clips`` is left."""
         with self._lock:
             if name in self._names:
                 return
@@ -55,6 +55,8 @@ class Unusable:
         logging.getLogger(__name__).warning("passed over (%d so far): %s", count, error)
         if count > self._limit:
             raise ValueError(f"{count} clips could not be used, more than {self._limit}: {error}")
+        if count == clips:
+            raise ValueError(f"none of {clips} clips can be used, the last because: {error}")
 
 
 def make_record(
@@ -85,9 +87,7 @@ def _usable_clip(
         try:
             return place.cut(rng, config.frames, config.crop)
         except UnusableClip as error:
-            unusable.report(place.name, error)
-            if len(collection) == 1:
-                raise ValueError(f"the only clip cannot be used: {error}") from error
+            unusable.report(place.name, error, len(collection))
 
 
 def batches(
