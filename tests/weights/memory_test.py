@@ -15,11 +15,13 @@ from uav_jax.weights.torch_file import write_torch
 
 ROOT = Path(__file__).parents[2]
 
+# VmHWM belongs to this process alone; ru_maxrss would start at the peak of pytest, its parent.
 CONVERT = """
-import resource, sys
+import sys
 from convert import main
 status = main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(int(peak.split()[1]) * 1024)
 sys.exit(status)
 """
 
