@@ -25,6 +25,7 @@ MAY_IMPORT = {
         "layers",
         "diffusion",
         "data",
+        "io",
         "metrics",
         "weights",
         "shapes",

@@ -60,7 +60,7 @@ def unet():
     times, levels = jnp.asarray(values["timesteps"]), jnp.asarray(values["noise_levels"])
     alphas = alphas_cumprod(ScheduleConfig())
 
-    def loss(trained, frozen, batch, key):
+    def loss(trained, frozen, batch, key, step):
         network = structure.bind({**trained, **frozen})
         prediction = network(
             add_noise(alphas, latents, noise, times),
@@ -88,7 +88,7 @@ def test_temporal_training_has_the_published_losses_and_weights(unet):
 
 def test_every_temporal_parameter_has_the_published_gradient(unet):
     values, trained, frozen, loss = unet
-    gradient = jax.jit(jax.grad(lambda t: loss(t, frozen, {}, None)[0]))(trained)
+    gradient = jax.jit(jax.grad(lambda t: loss(t, frozen, {}, None, None)[0]))(trained)
     still = {name: np.zeros(v.shape, v.dtype) for name, v in frozen.items()}
     ours = to_published(tables.UNET, {**still, **jax.device_get(gradient)})
     scale = values["param_grad_norms"].max()
@@ -105,7 +105,7 @@ def test_decoder_training_has_the_published_losses():
     low_res = 0.5 * g.last(g.random_input("train_vae_img", (1, 3, 3, 8, 8)))
     target = 0.5 * g.last(g.random_input("train_vae_gt", (1, 3, 3, 32, 32)))
 
-    def loss(trained, frozen, batch, key):
+    def loss(trained, frozen, batch, key, step):
         decoded = structure.bind({**trained, **frozen}).decode(latents, low_res)
         return mean_absolute_error(decoded, target), {}
 

@@ -17,7 +17,7 @@ BIAS_CORRECTION = 3e-6
 """1 - 0.999^2 in float32 is off by 3e-5 of itself, and a step of 0.1 by half of that."""
 
 
-def quadratic(trained, frozen, batch, key):
+def quadratic(trained, frozen, batch, key, step):
     return jnp.sum(frozen["scale"] * jnp.square(trained["w"] - batch["target"])), {}
 
 
@@ -63,7 +63,7 @@ def test_warm_up_scales_the_first_steps():
     assert state.trained["w"] == pytest.approx(np.array([0.99, -1.99]), abs=1e-6)
 
 
-def mean_quadratic(trained, frozen, batch, key):
+def mean_quadratic(trained, frozen, batch, key, step):
     error = jnp.square(trained["w"] - batch["target"]).sum(-1)
     return frozen["scale"] * error.mean(), {"largest": error.mean()}
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: Orbax, asynchronous, the last few kept, restored exactly."""
+"""Checkpoints of a run: Orbax, asynchronous, the last few and the best, restored exactly."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import Array
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 from safetensors.numpy import load_file, save_file
 
 from uav_jax.training.functional import Parameters
@@ -16,18 +17,38 @@ from uav_jax.training.step import TrainState
 NETWORK = "network.safetensors"
 
 
-class Checkpoints:
-    """The checkpoints in ``workdir/checkpoints``; a step is the number of updates made."""
+def _lpips(scores: Mapping[str, float]) -> float:
+    return scores["lpips_vgg"]
 
-    def __init__(self, workdir: Path, keep: int):
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+
+class Checkpoints:
+    """The checkpoints in ``workdir/checkpoints``; a step is the number of updates made.
+
+    The last ``keep`` are kept; where they are ``validated``, also the one with the lowest LPIPS.
+    """
+
+    def __init__(self, workdir: Path, keep: int, *, validated: bool = False):
+        policies: list = [LatestN(keep)]
+        if validated:
+            policies.append(BestN(get_metric_fn=_lpips, reverse=True, n=1))
+        options = ocp.CheckpointManagerOptions(
+            create=True,
+            best_fn=_lpips if validated else None,
+            best_mode="min",
+            preservation_policy=AnyPreservationPolicy(policies),
+        )
         self._manager = ocp.CheckpointManager((workdir / "checkpoints").resolve(), options=options)
 
-    def save(self, state: TrainState) -> None:
-        """Saves in the background; a step that exists already is left as it is."""
+    def save(self, state: TrainState, scores: dict[str, float] | None = None) -> None:
+        """Saves in the background, with the validation's scores; a step that exists is left."""
         step = int(state.step)
         if step not in self._manager.all_steps():
-            self._manager.save(step, args=ocp.args.StandardSave(state._asdict()))
+            arguments = ocp.args.StandardSave(state._asdict())
+            self._manager.save(step, args=arguments, metrics=scores)
+
+    def best_step(self) -> int | None:
+        """The saved step with the lowest validation LPIPS, or None."""
+        return self._manager.best_step()
 
     def latest_step(self) -> int | None:
         """The newest saved step, or None."""

@@ -6,6 +6,7 @@ from typing import Literal
 from uav_jax.data.loader import DataConfig
 from uav_jax.diffusion.schedule import ScheduleConfig
 from uav_jax.models.clip.config import TextEncoderConfig
+from uav_jax.models.discriminator.config import DiscriminatorConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.mesh import MeshConfig
@@ -28,6 +29,23 @@ class OptimizerConfig:
     def __post_init__(self):
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay {self.ema_decay} is outside [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdversarialConfig:
+    """The adversarial loss of the video decoder."""
+
+    start_step: int  # before it neither the discriminator nor its loss does anything
+    weight: float = 0.5  # of the adversarial loss, after the adaptive weight
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationConfig:
+    """Held-out clips that the averaged network is tried on at every checkpoint."""
+
+    batches: int = 0  # of the data's batch size; 0: no validation
+    noise_level: int = 20  # of the low-resolution frames
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +73,9 @@ class TrainConfig:
     kl_weight: float = 1e-6
     min_snr: float | None = None  # gamma of min-SNR weighting (Hang et al., ICCV 2023); None: off
     whole_decoder: bool = False  # the video decoder's image layers learn too
+    adversarial: AdversarialConfig | None = None  # None: L1 and LPIPS alone
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    divergence: float = 50.0  # a loss this many times its recent median ends the run
     seed: int = 0
     log_every: int = 20  # steps
     checkpoint_every: int = 200  # steps
@@ -74,6 +95,8 @@ class TrainConfig:
             "temporal_unet": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
             "video_decoder": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
         }
+        if self.adversarial and self.stage != "video_decoder":
+            raise ValueError(f"stage {self.stage} has no adversarial loss; video_decoder has")
         if self.stage not in needs:
             raise ValueError(f"stage {self.stage!r}; expected one of {', '.join(needs)}")
         missing = [name for name in needs[self.stage] if getattr(self, name) is None]

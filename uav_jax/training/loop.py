@@ -3,11 +3,8 @@
 import json
 import signal
 import sys
-import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
 
 import jax
 import numpy as np
@@ -21,6 +18,7 @@ from uav_jax.pipeline.prompt import load_tokenizer, tokenize
 from uav_jax.training.checkpoint import Checkpoints, save_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters
+from uav_jax.training.log import RunLog, Watchman
 from uav_jax.training.mesh import (
     batch_shardings,
     batch_ways,
@@ -30,8 +28,11 @@ from uav_jax.training.mesh import (
     place_batch,
     replicated,
 )
-from uav_jax.training.step import TrainState, initial_state, make_train_step
-from uav_jax.training.tasks import Task, make_task
+from uav_jax.training.sources import Files
+from uav_jax.training.step import TrainState, initial_state, learning_rate, make_train_step
+from uav_jax.training.task import Task, own
+from uav_jax.training.tasks import make_task
+from uav_jax.training.validation import Validation
 from uav_jax.weights.model_files import find_model
 
 PREEMPTED = 75
@@ -129,93 +130,103 @@ def compiled_step(config: TrainConfig, task: Task, mesh: Mesh, state, frozen, ba
     )
 
 
+class Run:
+    """One run of a recipe on this host."""
+
+    def __init__(self, config: TrainConfig, workdir: Path, console: Console | None):
+        self.mesh = config.mesh.make()
+        check_mesh(config, self.mesh)
+        places(config.data.kind, config.data.directory)
+        claim_workdir(config, workdir)
+        self.main = jax.process_index() == 0
+        self.console = console or Console(stderr=True, quiet=not self.main)
+        self.config, self.workdir = config, workdir
+        self.task = make_task(config)
+        self.frozen = place(self.mesh, stored(self.task.frozen, config.frozen_dtype))
+        self.state = place(self.mesh, initial_state(self.task.trained, config.optimizer))
+        self.checkpoints = Checkpoints(
+            workdir, config.keep_checkpoints, validated=config.validation.batches > 0
+        )
+        restored = self.checkpoints.restore_latest(self.state)
+        if restored is not None:
+            self.state = restored
+            self.console.print(f"resuming at step {int(self.state.step)}")
+        share = (jax.process_index(), jax.process_count())
+        tokenize = tokenizer(config)
+        start = self.start = int(self.state.step)
+        self.data = batches(config.data, tokenize, start=start, share=share)
+        self.validation = Validation(config, self.task, Files(), self.mesh, tokenize, share)
+        self.watchman = Watchman(config.divergence)
+        self.log = RunLog(config, workdir, start, self.console) if self.main else None
+
+    def loop(self) -> TrainState:
+        """From the state's step to the last one."""
+        config, step = self.config, None
+        key, rate = jax.random.key(config.seed + 1), learning_rate(config.optimizer)
+        with Preemption() as preemption:
+            for number in range(self.start + 1, config.steps + 1):
+                local = next(self.data)
+                placed = place_batch(self.mesh, local)
+                step = step or self.compiled(placed, key)
+                self.state, metrics = step(self.state, self.frozen, placed, key)
+                self.watchman.note(number, local["index"], metrics)
+                done, stop = number == config.steps, preemption.requested(number)
+                save = number % config.checkpoint_every == 0 or done or stop
+                if save or number % config.log_every == 0:
+                    self.watchman.check(self.checkpoints.latest_step())
+                if self.log and (number % config.log_every == 0 or done):
+                    self.log.metrics(number, metrics, float(np.asarray(rate(number - 1))))
+                if save:
+                    self.save(number, done)
+                if stop and not done:
+                    self.console.print(f"stopped at step {number}; start again to go on")
+                    sys.exit(PREEMPTED)
+        return self.state
+
+    def compiled(self, batch: Mapping, key: jax.Array):
+        """The step compiled for these shapes."""
+        jitted = compiled_step(self.config, self.task, self.mesh, self.state, self.frozen, batch)
+        compiled = jitted.lower(self.state, self.frozen, batch, key).compile()
+        if self.log:
+            self.log.step_flops = (compiled.cost_analysis() or {}).get("flops")
+        return compiled
+
+    def save(self, step: int, done: bool) -> None:
+        """Validation, a checkpoint, and the averaged network as a file."""
+        validated = self.validation(self.state.average, self.frozen)
+        if validated and self.log:
+            self.log.validation(step, *validated)
+        self.checkpoints.save(self.state, validated[0] if validated else None)
+        network = {**self.task.rest, **gathered(self.mesh, own(self.state.average))}
+        if self.main:
+            save_network(self.workdir, self.task.finish(network) if done else network)
+
+    def close(self) -> None:
+        """Waits for what is being written, and draws the curves."""
+        self.checkpoints.close()
+        if self.log:
+            self.log.close()
+
+
 def train(config: TrainConfig, workdir: Path, *, console: Console | None = None) -> TrainState:
     """Runs a recipe from its newest checkpoint to its last step.
 
-    Writes ``metrics.jsonl`` and checkpoints to ``workdir``. After SIGTERM or Ctrl-C it saves and
-    leaves with status 75. Raises ``FloatingPointError`` when the loss is not finite, naming the
-    step, the records of its batch and the last checkpoint; ``ValueError`` where the data or an
-    earlier stage is missing, where the mesh does not fit, or where ``workdir`` is another recipe's.
+    Writes checkpoints, ``metrics.jsonl``, TensorBoard's files, ``samples/`` and ``curves.png`` to
+    ``workdir``. After SIGTERM or Ctrl-C it saves and leaves with status 75. Raises
+    ``FloatingPointError`` when the loss is not finite or diverges, naming the step, the records of
+    its batch and the last good checkpoint; ``ValueError`` where the data or an earlier stage is
+    missing, where the mesh does not fit, or where ``workdir`` is another recipe's.
     """
-    mesh = config.mesh.make()
-    check_mesh(config, mesh)
-    places(config.data.kind, config.data.directory)
-    claim_workdir(config, workdir)
-    main = jax.process_index() == 0
-    console = console or Console(stderr=True, quiet=not main)
-    task = make_task(config)
-    frozen = place(mesh, stored(task.frozen, config.frozen_dtype))
-    state = place(mesh, initial_state(task.trained, config.optimizer))
-    checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    restored = checkpoints.restore_latest(state)
-    if restored is not None:
-        state = restored
-        console.print(f"resuming at step {int(state.step)}")
-    console.print(
-        f"{config.stage}: {_count(task.trained):,} trained, {_count(task.frozen):,} frozen values"
+    run = Run(config, workdir, console)
+    run.console.print(
+        f"{config.stage}: {_count(run.task.trained):,} trained, "
+        f"{_count(run.task.frozen):,} frozen values"
     )
-    share = (jax.process_index(), jax.process_count())
-    data = batches(config.data, tokenizer(config), start=int(state.step), share=share)
-    key = jax.random.key(config.seed + 1)
-    step = None
-    log_file = open_log(workdir / "metrics.jsonl", int(state.step)) if main else nullcontext()
-    with log_file as log, Preemption() as preemption:
-        report = _reporter(config, log, console, checkpoints)
-        for number in range(int(state.step), config.steps):
-            local = next(data)
-            step = step or compiled_step(config, task, mesh, state, frozen, local)
-            state, metrics = step(state, frozen, place_batch(mesh, local), key)
-            done = number + 1 == config.steps
-            if (number + 1) % config.log_every == 0 or done:
-                report(number + 1, jax.device_get(metrics), local)
-            stop = preemption.requested(number + 1)
-            if (number + 1) % config.checkpoint_every == 0 or done or stop:
-                checkpoints.save(state)
-                network = {**task.rest, **gathered(mesh, state.average)}
-                if main:
-                    save_network(workdir, task.finish(network) if done else network)
-            if stop and not done:
-                checkpoints.close()
-                console.print(f"stopped at step {number + 1}; start again to go on")
-                sys.exit(PREEMPTED)
-    checkpoints.close()
-    return state
+    try:
+        return run.loop()
+    finally:
+        run.close()
 
 
-def open_log(path: Path, step: int) -> TextIO:
-    """Opens ``metrics.jsonl`` for what follows ``step``; lines of lost later steps are dropped."""
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-    kept = [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] <= step]
-    if kept != lines:
-        path.write_text("".join(kept))
-    return path.open("a")
-
-
-def _count(parameters) -> int:
+def _count(parameters: Mapping) -> int:
     return sum(int(np.prod(value.shape)) for value in parameters.values())
-
-
-def _reporter(config: TrainConfig, log, console: Console, checkpoints: Checkpoints) -> Callable:
-    start: list[float] = [time.monotonic(), 0]
-
-    def report(step: int, metrics: dict, batch: dict) -> None:
-        now = time.monotonic()
-        rate = config.log_every / (now - start[0])
-        start[0] = now
-        values = {name: float(value) for name, value in metrics.items()}
-        if not np.isfinite(values["loss"]):
-            raise FloatingPointError(
-                f"loss is {values['loss']} at step {step}; records {batch['index'].tolist()}; "
-                f"last checkpoint: {checkpoints.latest_step() or 'none'}"
-            )
-        if log is None:
-            return
-        log.write(json.dumps({"step": step, "steps_per_second": rate, **values}) + "\n")
-        log.flush()
-        left = (config.steps - step) / rate / 60
-        text = " ".join(f"{name} {value:.4f}" for name, value in values.items())
-        console.print(
-            f"step {step}/{config.steps}  {text}  {1 / rate:.2f} s/step  {left:.0f} min left"
-        )
-
-    return report

@@ -1,5 +1,6 @@
 """Losses of the training stages, each a scalar mean over the batch."""
 
+import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Float
@@ -41,6 +42,25 @@ def mean_absolute_error(prediction: Video, target: Video) -> Float[Array, ""]:
 def kl_to_standard_normal(mean: Video, log_variance: Video) -> Float[Array, ""]:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) per element (Kingma & Welling, 2014, app. B)."""
     return 0.5 * jnp.mean(jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance)
+
+
+def hinge_discriminator_loss(real: Array, fake: Array) -> Float[Array, ""]:
+    """Hinge loss of the discriminator's scores of real and of made patches (Lim & Ye, 2017)."""
+    return 0.5 * (jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake)))
+
+
+def generator_loss(fake: Array) -> Float[Array, ""]:
+    """The generator's side of the hinge loss: made patches should score high."""
+    return -jnp.mean(fake)
+
+
+def adaptive_weight(reconstruction: Array, adversarial: Array) -> Float[Array, ""]:
+    """|gradient of the reconstruction| / |gradient of the adversarial loss|, at most 1e4.
+
+    Both with respect to the kernel of the decoder's last layer (Esser et al., CVPR 2021, eq. 7).
+    """
+    ratio = jnp.linalg.norm(reconstruction) / (jnp.linalg.norm(adversarial) + 1e-4)
+    return jnp.minimum(ratio, 1e4)
 
 
 def _centre(video: Video) -> Video:

@@ -18,7 +18,8 @@ from uav_jax.training.loop import check_mesh, compiled_step, stored
 from uav_jax.training.mesh import batch_shardings, parameter_shardings
 from uav_jax.training.sources import Shapes
 from uav_jax.training.step import TrainState, initial_state
-from uav_jax.training.tasks import Task, make_task
+from uav_jax.training.task import Task, own
+from uav_jax.training.tasks import make_task
 
 GIB = 2**30
 
@@ -66,7 +67,8 @@ def describe(config: TrainConfig, mesh: Mesh | AbstractMesh) -> str:
     """Parameter counts, mesh, and memory per device apart from activations."""
     check_mesh(config, mesh)
     task, state, frozen = _shapes(config)
-    trained, rest = _count(task.trained), _count(task.rest)
+    trained, rest = _count(own(task.trained)), _count(task.rest)
+    adversary = _count(task.trained) - trained
     gradient = _bytes_per_device(task.trained, parameter_shardings(mesh, task.trained))
     memory = {
         "weights, average, moments": _bytes_per_device(state, parameter_shardings(mesh, state)),
@@ -87,6 +89,8 @@ def describe(config: TrainConfig, mesh: Mesh | AbstractMesh) -> str:
         f"batch       {config.data.batch_size} clips of {config.data.frames} frames, "
         f"{config.data.crop} x {config.data.crop}",
     ]
+    if adversary:
+        lines.insert(4, f"adversary   {adversary:,} trained beside it")
     lines += [f"{name:25} {value / GIB:8.3f} GiB a device" for name, value in memory.items()]
     lines.append(f"{'sum without activations':25} {sum(memory.values()) / GIB:8.3f} GiB a device")
     return "\n".join(lines)

@@ -13,8 +13,11 @@ from uav_jax.training.functional import Parameters
 
 Metrics = dict[str, Array]
 Batch = dict[str, Array]
-Loss = Callable[[Parameters, Parameters, Batch, Array], tuple[Array, Metrics]]
-"""``loss(trained, frozen, batch, key) -> (scalar, metrics)``."""
+Loss = Callable[[Parameters, Parameters, Batch, Array, Array], tuple[Array, Metrics]]
+"""``loss(trained, frozen, batch, key, step) -> (scalar, metrics)``.
+
+A ``loss`` among the metrics is what is reported, where the scalar only carries the gradient.
+"""
 
 
 class TrainState(NamedTuple):
@@ -26,22 +29,33 @@ class TrainState(NamedTuple):
     optimizer: optax.OptState
 
 
+def learning_rate(config: OptimizerConfig) -> optax.Schedule:
+    """The rate of the update after a number of updates: linear warm-up, then constant."""
+    start = config.learning_rate / max(config.warmup_steps, 1)
+    if not config.warmup_steps:
+        return optax.constant_schedule(config.learning_rate)
+    return optax.linear_schedule(start, config.learning_rate, config.warmup_steps)
+
+
 def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Clipping by global norm (optional), then Adam with linear warm-up."""
-    rate = optax.linear_schedule(
-        config.learning_rate / max(config.warmup_steps, 1),
-        config.learning_rate,
-        config.warmup_steps,
-    )
-    adam = optax.adam(
-        rate if config.warmup_steps else config.learning_rate,
-        config.beta1,
-        config.beta2,
-        config.epsilon,
-    )
+    """Clipping by each network's global norm (optional), then Adam."""
+    adam = optax.adam(learning_rate(config), config.beta1, config.beta2, config.epsilon)
     if config.clip_norm is None:
         return adam
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+    return optax.chain(clip_by_network(config.clip_norm), adam)
+
+
+def clip_by_network(max_norm: float) -> optax.GradientTransformation:
+    """Clips each network's gradient by its own norm.
+
+    Names with a prefix ``NETWORK/`` are one network each, names without one another.
+    """
+
+    def networks(parameters: optax.Params) -> dict[str, str]:
+        return {name: name.rpartition("/")[0] for name in parameters}  # pyright: ignore
+
+    clip = optax.clip_by_global_norm(max_norm)
+    return optax.partition({"": clip, "discriminator": clip}, networks)
 
 
 def initial_state(trained: Parameters, config: OptimizerConfig) -> TrainState:
@@ -52,7 +66,7 @@ def initial_state(trained: Parameters, config: OptimizerConfig) -> TrainState:
 
 
 def accumulated_gradient(loss: Loss, parts: int) -> Callable:
-    """``(trained, frozen, batch, key) -> ((loss, metrics), gradient)``, averaged over parts.
+    """``(trained, frozen, batch, key, step) -> ((loss, metrics), gradient)``, mean over parts.
 
     The parts interleave the examples, so that each holds a share of every device's.
     """
@@ -60,10 +74,10 @@ def accumulated_gradient(loss: Loss, parts: int) -> Callable:
     if parts == 1:
         return gradient_of
 
-    def accumulated(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
+    def accumulated(trained: Parameters, frozen: Parameters, batch: Batch, key: Array, step: Array):
         def gradient_of_part(part_and_number):
             part, number = part_and_number
-            return gradient_of(trained, frozen, part, jax.random.fold_in(key, number))
+            return gradient_of(trained, frozen, part, jax.random.fold_in(key, number), step)
 
         split = {
             n: jnp.moveaxis(v.reshape(-1, parts, *v.shape[1:]), 1, 0) for n, v in batch.items()
@@ -93,7 +107,7 @@ def make_train_step(loss: Loss, config: OptimizerConfig, accumulate: int = 1):
 
     def step(state: TrainState, frozen: Parameters, batch: Batch, key: Array):
         key = jax.random.fold_in(key, state.step)
-        (value, metrics), gradient = gradient_of(state.trained, frozen, batch, key)
+        (value, metrics), gradient = gradient_of(state.trained, frozen, batch, key, state.step)
         updates, moments = optimizer.update(gradient, state.optimizer, state.trained)
         trained: Parameters = optax.apply_updates(state.trained, updates)  # pyright: ignore
         # The average's early steps count less than its decay says, so that it forgets the start.

@@ -1,7 +1,7 @@
-"""The stages: for each, its parameters, its partition, and its loss."""
+"""The stages that train one network on one loss; ``make_task`` knows them all."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Array
 
 from uav_jax.data.loader import batches
-from uav_jax.diffusion.ddim import ddim_steps, ddim_update
 from uav_jax.diffusion.schedule import add_noise, alphas_cumprod, velocity
-from uav_jax.models.clip.model import TextEncoder
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import VideoAutoencoder
-from uav_jax.shapes import Text
+from uav_jax.shapes import Text, Video
 from uav_jax.training.config import TrainConfig
+from uav_jax.training.decoder import video_decoder
 from uav_jax.training.functional import Functional, Parameters
 from uav_jax.training.losses import (
     kl_to_standard_normal,
@@ -24,44 +23,21 @@ from uav_jax.training.losses import (
     min_snr_weight,
     reconstruction_loss,
 )
-from uav_jax.training.partition import (
-    DECODER_TEMPORAL,
-    DECODER_WHOLE,
-    EVERYTHING,
-    UNET_IMAGE,
-    UNET_TEMPORAL,
-    Partition,
-)
+from uav_jax.training.partition import EVERYTHING, UNET_IMAGE, UNET_TEMPORAL, Partition
 from uav_jax.training.sources import Files, Source
 from uav_jax.training.standardise import standardised
-from uav_jax.training.step import Batch, Loss, Metrics
-
-TextEncoding = Callable[[Parameters, Batch], Text]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What the loop needs of a stage."""
-
-    trained: Parameters
-    frozen: Parameters  # everything else that the loss reads, this network's frozen part included
-    rest: Parameters  # this network's frozen part under its own names
-    loss: Loss
-    finish: Callable[[Parameters], Mapping] = dict  # turns the last network into the result
-
-
-def to_unit_range(frames: Array) -> Array:
-    """uint8 to float in [-1, 1]."""
-    return frames.astype(jnp.float32) / 127.5 - 1
-
-
-def _under(prefix: str, parameters: Parameters) -> Parameters:
-    return {f"{prefix}/{name}": value for name, value in parameters.items()}
-
-
-def _part(prefix: str, parameters: Parameters) -> Parameters:
-    cut = len(prefix) + 1
-    return {n[cut:]: v for n, v in parameters.items() if n.startswith(f"{prefix}/")}
+from uav_jax.training.step import Batch, Metrics
+from uav_jax.training.task import (
+    Task,
+    encode_latents,
+    part,
+    random_levels,
+    sample_latents,
+    text_conditioning,
+    to_unit_range,
+    under,
+    validation_level,
+)
 
 
 def image_autoencoder(config: TrainConfig, source: Source) -> Task:
@@ -71,7 +47,8 @@ def image_autoencoder(config: TrainConfig, source: Source) -> Task:
     make = partial(VideoAutoencoder, vae_config)
     vae = Functional.of(make)
 
-    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
+    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array, step: Array):
+        del step
         model = vae.bind(trained)
         target = to_unit_range(batch["target"])
         mean, log_variance = model.moments(target)
@@ -79,7 +56,7 @@ def image_autoencoder(config: TrainConfig, source: Source) -> Task:
         noise = jax.random.normal(key, mean.shape)
         decoded = model.decode(mean + jnp.exp(0.5 * log_variance) * noise)
         value, metrics = reconstruction_loss(
-            decoded, target, _part("lpips", frozen), config.lpips_weight
+            decoded, target, part("lpips", frozen), config.lpips_weight
         )
         kl = kl_to_standard_normal(mean, log_variance)
         return value + config.kl_weight * kl, {**metrics, "latent_std": jnp.std(mean)}
@@ -90,7 +67,13 @@ def image_autoencoder(config: TrainConfig, source: Source) -> Task:
     def finish(parameters: Parameters) -> Mapping:
         return standardised(jax.device_get(parameters), *latent_moments(vae, parameters, config))
 
-    return Task(trained, _under("lpips", source.lpips(config)), frozen, loss, finish)
+    def sample(trained: Parameters, frozen: Parameters, batch: Batch, key: Array) -> Video:
+        del frozen, key
+        model = vae.bind(trained)
+        return model.decode(model.moments(to_unit_range(batch["target"]))[0])
+
+    others = under("lpips", source.lpips(config))
+    return Task(trained, others, frozen, loss, sample, finish)
 
 
 def latent_moments(
@@ -104,10 +87,6 @@ def latent_moments(
     return latents.mean(axes), latents.std(axes)
 
 
-def _encode(vae: VideoAutoencoder, target: Array) -> Array:
-    return vae.moments(target)[0] * vae.config.scaling_factor
-
-
 def unet(config: TrainConfig, source: Source, partition: Partition) -> Task:
     """v-prediction on encoded targets; ``partition`` says which layers learn."""
     assert config.vae and config.unet and config.autoencoder_from
@@ -117,37 +96,32 @@ def unet(config: TrainConfig, source: Source, partition: Partition) -> Task:
     alphas = alphas_cumprod(config.schedule)
     encode, text_encoder = text_conditioning(config, source)
 
-    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
-        model = network.bind({**trained, **_part("unet", frozen)})
-        latents = _encode(vae.bind(_part("vae", frozen)), to_unit_range(batch["target"]))
+    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array, step: Array):
+        del step
+        model = network.bind({**trained, **part("unet", frozen)})
+        autoencoder = vae.bind(part("vae", frozen))
+        latents = encode_latents(autoencoder, to_unit_range(batch["target"]))
         latents = jax.lax.stop_gradient(latents)
         low_res = to_unit_range(batch["low_quality"])
         return v_prediction_loss(
             model, alphas, latents, low_res, encode(frozen, batch), key, config
         )
 
+    def sample(trained: Parameters, frozen: Parameters, batch: Batch, key: Array) -> Video:
+        model = network.bind({**trained, **part("unet", frozen)})
+        low_res, level = to_unit_range(batch["low_quality"]), validation_level(config, batch)
+        latents = sample_latents(model, low_res, encode(frozen, batch), level, key, config)
+        return vae.bind(part("vae", frozen)).decode(latents / vae_config.scaling_factor)
+
     parameters = source.network("unet", make_unet, config.unet_from, config.seed)
     trained, frozen = partition.split(parameters)
     autoencoder = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
     others = {
-        **_under("unet", frozen),
-        **_under("vae", autoencoder),
+        **under("unet", frozen),
+        **under("vae", autoencoder),
         **text_encoder,
     }
-    return Task(trained, others, frozen, loss)
-
-
-def text_conditioning(config: TrainConfig, source: Source) -> tuple[TextEncoding, Parameters]:
-    """``encode(frozen, batch)`` to embeddings ``(B, 77, D)``, and the encoder's parameters."""
-    assert config.text_encoder is not None
-    make = partial(TextEncoder, config.text_encoder)
-    encoder = Functional.of(make)
-
-    def encode(frozen: Parameters, batch: Batch) -> Text:
-        return encoder.bind(_part("text", frozen))(batch["tokens"])
-
-    parameters = source.network("text_encoder", make, config.text_from, config.seed)
-    return encode, _under("text", parameters)
+    return Task(trained, others, frozen, loss, sample)
 
 
 def v_prediction_loss(
@@ -155,15 +129,14 @@ def v_prediction_loss(
     alphas: np.ndarray,
     latents: Array,
     low_res: Array,
-    text: Array,
+    text: Text,
     key: Array,
     config: TrainConfig,
 ) -> tuple[Array, Metrics]:
     """Mean squared error of v at random times, low-resolution frames noised to random levels."""
     keys = jax.random.split(key, 4)
     batch = latents.shape[0]
-    low, high = config.noise_levels
-    level = jax.random.randint(keys[0], (batch,), low, high + 1)
+    level = random_levels(keys[0], batch, config.noise_levels)
     # Times are stratified over the batch, which lowers the variance of the loss.
     offset = jax.random.uniform(keys[1], (batch,))
     strata = (jnp.arange(batch) + offset) / batch
@@ -177,64 +150,6 @@ def v_prediction_loss(
         return mean_squared_error(prediction, target), {}
     weight = min_snr_weight(jnp.asarray(alphas)[timesteps], config.min_snr)
     return mean_squared_error(prediction, target, weight), {}
-
-
-def sample_latents(
-    model: VideoUNet,
-    low_res: Array,
-    text: Array,
-    level: Array,
-    key: Array,
-    config: TrainConfig,
-) -> Array:
-    """Latents that the U-Net makes in ``sampling_steps`` DDIM steps without guidance."""
-    alphas = alphas_cumprod(config.schedule)
-    keys = jax.random.split(key)
-    condition = add_noise(alphas, low_res, jax.random.normal(keys[0], low_res.shape), level)
-    latents = jax.random.normal(keys[1], (*low_res.shape[:-1], 4))
-
-    def step(x, row):
-        t, alpha, previous = row
-        v = model(x, condition, jnp.full(x.shape[:1], t), level, text)
-        return ddim_update(alpha, previous, x, v), None
-
-    steps = ddim_steps(config.schedule, config.sampling_steps)
-    return jax.lax.scan(step, latents, jax.tree.map(jnp.asarray, steps))[0]
-
-
-def video_decoder(config: TrainConfig, source: Source) -> Task:
-    """The SFT decoder on latents made by the U-Net: L1 and LPIPS to the clean frames."""
-    assert config.vae and config.unet and config.autoencoder_from and config.unet_from
-    unet_config, vae_config = config.unet, config.vae
-    make_vae, make_unet = partial(VideoAutoencoder, vae_config), partial(VideoUNet, unet_config)
-    vae, network = Functional.of(make_vae), Functional.of(make_unet)
-    scale = vae_config.scaling_factor
-    encode, text_encoder = text_conditioning(config, source)
-
-    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array):
-        model = vae.bind({**trained, **_part("vae", frozen)})
-        target, low_res = to_unit_range(batch["target"]), to_unit_range(batch["low_quality"])
-        keys = jax.random.split(key, 3)
-        level = jax.random.randint(keys[0], target.shape[:1], *config.noise_levels)
-        denoiser = network.bind(_part("unet", frozen))
-        text = encode(frozen, batch)
-        sampled = sample_latents(denoiser, low_res, text, level, keys[1], config)
-        encoded = _encode(model, target)
-        true = jax.random.uniform(keys[2], (target.shape[0], 1, 1, 1, 1)) < config.true_latents
-        latents = jax.lax.stop_gradient(jnp.where(true, encoded, sampled))
-        decoded = model.decode(latents / scale, low_res)
-        return reconstruction_loss(decoded, target, _part("lpips", frozen), config.lpips_weight)
-
-    parameters = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
-    partition = DECODER_WHOLE if config.whole_decoder else DECODER_TEMPORAL
-    trained, frozen = partition.split(parameters)
-    others = {
-        **_under("vae", frozen),
-        **_under("unet", source.network("unet", make_unet, config.unet_from, config.seed)),
-        **_under("lpips", source.lpips(config)),
-        **text_encoder,
-    }
-    return Task(trained, others, frozen, loss)
 
 
 def make_task(config: TrainConfig, source: Source | None = None) -> Task:

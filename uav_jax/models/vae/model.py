@@ -176,12 +176,13 @@ class Decoder(nnx.Module):
         )
         self.conv_out = Conv2d(widths[-1], 3, **settings)
 
-    def __call__(
+    def features(
         self,
         latents: Video,
         low_res: Float[Array, "B T h w 3"] | None,
         weight: Array | float,
-    ) -> Float[Array, "B T H W 3"]:
+    ) -> Float[Array, "B T H W C"]:
+        """What the last convolution reads."""
         x = self.conv_in(latents)
         if self.temporal:
             assert low_res is not None, "the video decoder needs the low-resolution frames"
@@ -192,7 +193,15 @@ class Decoder(nnx.Module):
         x = self.mid_block(x)
         for level in self.up_blocks:
             x = level(x)
-        return self.conv_out(self.conv_norm_out(x, activation=True))
+        return self.conv_norm_out(x, activation=True)
+
+    def __call__(
+        self,
+        latents: Video,
+        low_res: Float[Array, "B T h w 3"] | None,
+        weight: Array | float,
+    ) -> Float[Array, "B T H W 3"]:
+        return self.conv_out(self.features(latents, low_res, weight))
 
 
 class VideoAutoencoder(nnx.Module):
