@@ -116,3 +116,13 @@ def test_degraded_targets_keep_their_size_and_lose_detail():
         np.abs(np.diff(target.astype(int), axis=2)).mean()
         < np.abs(np.diff(clip().astype(int), axis=2)).mean()
     )
+
+
+def test_compression_is_the_same_whatever_was_in_memory_before():
+    rng, clips = np.random.default_rng(0), np.random.default_rng(1)
+    clip = clips.integers(0, 256, (2, 24, 24, 3), np.uint8)
+    first = d.compress(clip, bit_rate=20_000)
+    for _ in range(150):
+        other = rng.integers(0, 256, (2, *rng.integers(8, 40, 2), 3), np.uint8)
+        d.compress(other, "mpeg4", bit_rate=20_000)
+        assert np.array_equal(d.compress(clip, bit_rate=20_000), first)

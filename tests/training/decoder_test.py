@@ -1,0 +1,91 @@
+"""Stage 2 on a tiny case: it learns, it is validated, and the best checkpoint stays."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.tiny import drawn, tiny_recipe, write_data
+from uav_jax.io.video import read_video
+from uav_jax.models.discriminator.config import DiscriminatorConfig
+from uav_jax.models.vae.config import VAEConfig
+from uav_jax.models.vae.model import VideoAutoencoder
+from uav_jax.training.checkpoint import Checkpoints, load_network, save_network
+from uav_jax.training.config import AdversarialConfig, OptimizerConfig, ValidationConfig
+from uav_jax.training.loop import train
+
+STEPS, EVERY = 100, 20
+LOSS_LEFT, LPIPS_LEFT = 0.85, 0.95
+"""Of the first loss, and of LPIPS at the first validation, after less than a minute."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decoder")
+    write_data(folder)
+    vae = VAEConfig(
+        block_out_channels=(8, 8, 8), layers_per_block=1, norm_num_groups=8, condition_channels=8
+    )
+    (folder / "small").mkdir()
+    save_network(folder / "small", drawn(partial(VideoAutoencoder, vae)))
+    recipe = tiny_recipe(
+        folder,
+        stage="video_decoder",
+        steps=STEPS,
+        vae=vae,
+        autoencoder_from=str(folder / "small"),
+        checkpoint_every=EVERY,
+        keep_checkpoints=1,
+        validation=ValidationConfig(batches=1),
+        whole_decoder=True,
+        optimizer=OptimizerConfig(learning_rate=5e-3, warmup_steps=5, ema_decay=0.9),
+        sampling_steps=2,
+        adversarial=AdversarialConfig(
+            start_step=85, discriminator=DiscriminatorConfig(channels=(32, 32))
+        ),
+    )
+    return train(recipe, folder / "run"), folder / "run"
+
+
+@pytest.fixture(scope="module")
+def metrics(finished):
+    return [json.loads(line) for line in (finished[1] / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_loss_and_validation_fall(metrics):
+    losses = [line["loss"] for line in metrics if "loss" in line]
+    scores = [line["validation_lpips_vgg"] for line in metrics if "validation_psnr" in line]
+    assert len(scores) == STEPS // EVERY
+    assert np.mean(losses[-3:]) < LOSS_LEFT * losses[0]
+    assert scores[-1] < LPIPS_LEFT * scores[0]
+
+
+def test_the_adversary_acts_and_stays_out_of_the_network(finished, metrics):
+    assert metrics[-2]["discriminator"] != pytest.approx(1.0, abs=1e-3)
+    assert any(name.startswith("discriminator/") for name in finished[0].trained)
+    assert not any("/" in name for name in load_network(finished[1]))
+
+
+def test_the_last_and_the_best_checkpoint_are_kept(finished, metrics):
+    scores = {m["step"]: m["validation_lpips_vgg"] for m in metrics if "validation_psnr" in m}
+    checkpoints = Checkpoints(finished[1], 1, validated=True)
+    assert checkpoints.latest_step() == STEPS
+    assert checkpoints.best_step() == min(scores, key=lambda step: scores[step])
+    checkpoints.close()
+
+
+def test_samples_and_curves_are_pictures(finished):
+    clip = read_video(finished[1] / "samples" / f"{STEPS:06d}.mp4")
+    assert clip.frames.shape == (2, 4 * 32, 3 * 32, 3)
+    with Image.open(finished[1] / "curves.png") as curves:
+        assert curves.width > 1000 and len(np.unique(curves.convert("L"))) > 50
+    assert list((finished[1] / "tensorboard").glob("events.*"))
+
+
+def test_speed_is_reported(metrics):
+    line = next(line for line in metrics if "loss" in line)
+    assert line["clips_per_second"] == pytest.approx(4 * line["steps_per_second"])
+    assert line["device_flops_per_second"] > 0
+    assert line["learning_rate"] == pytest.approx(5e-3 * (0.2 + 0.8 * 4 / 5))
