@@ -1,11 +1,11 @@
-"""Collections of clips on disk: videos, folders of frames, WebVid's table, photographs.
+"""Collections of clips: videos, folders of frames, WebVid's table, photographs, packed records.
 
 A collection is a list of places that clips can be cut from. Cutting draws where to start and, for
 photographs, how the camera moves, from the generator it is given and from nothing else.
 """
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,13 +44,15 @@ class Place(Protocol):
         ...
 
 
-def _cropped(frames: Sequence[np.ndarray], rng: np.random.Generator, crop: int) -> np.ndarray:
+def cropped(frames: Sequence[np.ndarray], rng: np.random.Generator, crop: int) -> np.ndarray:
+    """The same random square of every frame, stacked."""
     H, W = frames[0].shape[:2]
     y, x = rng.integers(H - crop + 1), rng.integers(W - crop + 1)
     return np.stack([frame[y : y + crop, x : x + crop] for frame in frames])
 
 
-def _check_size(name: str, height: int, width: int, crop: int) -> None:
+def check_size(name: str, height: int, width: int, crop: int) -> None:
+    """``UnusableClip`` where a frame is smaller than the crop."""
     if min(height, width) < crop:
         raise UnusableClip(f"{name} is {width}x{height}, smaller than the crop {crop}")
 
@@ -74,12 +76,12 @@ class VideoFile:
                 decoded = self._decode(container, rng.random(), frames, crop)
         except (FFmpegError, IndexError) as error:
             raise UnusableClip(f"{self.path} cannot be read as a video: {error}") from error
-        return _cropped(decoded, rng, crop), self._caption()
+        return cropped(decoded, rng, crop), self.text()
 
     def _decode(self, container, where: float, frames: int, crop: int) -> list[np.ndarray]:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
-        _check_size(self.name, stream.height, stream.width, crop)
+        check_size(self.name, stream.height, stream.width, crop)
         rate, base = float(stream.average_rate or 25), stream.time_base
         seconds = (container.duration or 0) / av.time_base
         start = (stream.start_time or 0) * base + where * max(0.0, seconds - (frames + 1) / rate)
@@ -93,7 +95,17 @@ class VideoFile:
                 return kept
         raise UnusableClip(f"{self.path} ends {frames - len(kept)} frames too early")
 
-    def _caption(self) -> str:
+    def stream(self) -> Iterator[np.ndarray]:
+        """Every frame, uint8 ``(H, W, 3)``. Raises ``UnusableClip`` where it is damaged."""
+        try:
+            with av.open(self.name) as container:
+                for frame in container.decode(video=0):
+                    yield rotated(frame.to_ndarray(format="rgb24"), frame.rotation)
+        except (FFmpegError, IndexError) as error:
+            raise UnusableClip(f"{self.path} cannot be read as a video: {error}") from error
+
+    def text(self) -> str:
+        """The caption, empty if there is none."""
         if self.caption is not None:
             return self.caption
         beside = self.path.with_suffix(".txt")
@@ -124,8 +136,20 @@ class FrameFolder:
         if len({image.shape for image in images}) > 1:
             raise UnusableClip(f"{self.path} holds images of different sizes")
         height, width, _ = images[0].shape
-        _check_size(self.name, height, width, crop)
-        return _cropped(images, rng, crop), ""
+        check_size(self.name, height, width, crop)
+        return cropped(images, rng, crop), self.text()
+
+    def stream(self) -> Iterator[np.ndarray]:
+        """Every frame, uint8 ``(H, W, 3)``. Raises ``UnusableClip`` where one is damaged."""
+        for path in image_files(self.path):
+            try:
+                yield read_frame(path)
+            except ValueError as error:
+                raise UnusableClip(str(error)) from error
+
+    def text(self) -> str:
+        """The caption: frames have none."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +238,12 @@ KINDS: dict[str, Callable[[Path], list]] = {
 
 def places(kind: str, directory: str, *, validation: bool = False) -> list[Place]:
     """The places of a collection for training, or those held out; ``ValueError`` if none."""
+    if kind == "tfds":
+        from uav_jax.data.tfds.reader import packed_clips
+
+        return packed_clips(Path(directory), "validation" if validation else "train")
     if kind not in KINDS:
-        raise ValueError(f"data kind {kind!r}; expected one of {', '.join(KINDS)}")
+        raise ValueError(f"data kind {kind!r}; expected one of {', '.join(KINDS)}, tfds")
     found = KINDS[kind](Path(directory))
     chosen = [p for i, p in enumerate(found) if (i % HOLD_OUT == HOLD_OUT // 2 - 1) == validation]
     if not chosen:
