@@ -27,6 +27,7 @@ MAY_IMPORT = {
         "data",
         "io",
         "metrics",
+        "motion",
         "weights",
         "shapes",
         "pipeline",

@@ -166,12 +166,12 @@ class Album:
     def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
         """See ``Place``: of regions of two photographs mostly the one with more detail."""
         size = 2 * crop + 8 * frames
-        regions = [self._region(rng, size) for _ in range(2)]
+        regions = [self.region(rng, size) for _ in range(2)]
         region = max(regions, key=_detail) if rng.random() < 0.75 else regions[0]
         camera = random_path(rng, region, crop, crop, frames)
         return camera_clip(region, camera, crop, crop, frames), ""
 
-    def _region(self, rng: np.random.Generator, size: int) -> Image.Image:
+    def region(self, rng: np.random.Generator, size: int) -> Image.Image:
         """A random part of a photo, large enough for a clip, so that little is read from disk."""
         photo = _photo(str(self.paths[rng.integers(len(self.paths))]))
         H, W = min(photo.shape[0], size), min(photo.shape[1], size)
@@ -230,6 +230,7 @@ def photos(directory: Path) -> list[Path]:
 
 KINDS: dict[str, Callable[[Path], list]] = {
     "photos": photos,
+    "flow": photos,
     "videos": videos,
     "frames": frame_folders,
     "webvid": webvid,
@@ -247,7 +248,9 @@ def places(kind: str, directory: str, *, validation: bool = False) -> list[Place
     found = KINDS[kind](Path(directory))
     chosen = [p for i, p in enumerate(found) if (i % HOLD_OUT == HOLD_OUT // 2 - 1) == validation]
     if not chosen:
-        hint = f"; run: python -m uav_jax.data.packages {directory}" if kind == "photos" else ""
+        hint = (
+            f"; run: python -m uav_jax.data.packages {directory}" if KINDS[kind] is photos else ""
+        )
         held_out = " held out" if validation else ""
         raise ValueError(f"no {kind}{held_out} in {directory}{hint}")
-    return [Album(tuple(chosen))] if kind == "photos" else chosen
+    return [Album(tuple(chosen))] if KINDS[kind] is photos else chosen

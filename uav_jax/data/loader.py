@@ -10,6 +10,7 @@ import numpy as np
 
 from uav_jax.data.clips import Place, UnusableClip, places
 from uav_jax.data.degradation import DegradationConfig, degrade, degrade_target
+from uav_jax.data.flow import moving_pair
 
 Tokenize = Callable[[str], np.ndarray]
 """A prompt to its token ids ``(77,)`` int32."""
@@ -20,7 +21,7 @@ class DataConfig:
     """What a batch is made of."""
 
     directory: str
-    kind: str = "photos"  # or "videos", "frames", "webvid": see ``clips.KINDS``
+    kind: str = "photos"  # or "videos", "frames", "webvid", "tfds"; "flow": pairs with their flow
     batch_size: int  # over all hosts
     frames: int = 1
     crop: int = 128  # high-resolution pixels, a multiple of 4
@@ -62,8 +63,15 @@ class Unusable:
 def make_record(
     config: DataConfig, collection: list[Place], index: int, unusable: Unusable
 ) -> dict[str, np.ndarray | str]:
-    """Record ``index``: ``target`` (T, H, W, 3), ``low_quality`` (T, H/4, W/4, 3), ``prompt``."""
+    """Record ``index``: ``target`` (T, H, W, 3), ``low_quality`` (T, H/4, W/4, 3), ``prompt``.
+
+    Of kind ``flow``: ``target`` (2, H, W, 3) and ``flow`` (H, W, 2) between the two frames.
+    """
     rng = np.random.default_rng((config.seed, index))
+    if config.kind == "flow":
+        (album,) = collection
+        frames, flow = moving_pair(album, rng, config.crop)  # pyright: ignore
+        return {"target": frames, "flow": flow, "prompt": "", "index": np.array(index)}
     clip, caption = _usable_clip(config, collection, rng, unusable)
     if rng.random() < 0.5:
         clip = np.ascontiguousarray(clip[:, :, ::-1])

@@ -23,6 +23,23 @@ class CameraPath:
     zoom: float = 1.0
     scale: float = 1.0  # photo pixels per frame pixel at t = 0
 
+    def _matrix(self, t: float) -> np.ndarray:
+        """zoom^t R(t * angle), times the scale."""
+        scale, angle = self.scale * self.zoom**t, t * self.angle
+        return scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def positions(self, t: float, width: int, height: int) -> np.ndarray:
+        """p(q) of every pixel's middle in frame ``t``, ``(height, width, 2)`` as (x, y)."""
+        q = pixel_middles(width, height) - (width / 2, height / 2)
+        return q @ self._matrix(t).T + np.add(self.centre, np.multiply(t, self.velocity))
+
+    def flow(self, t: float, width: int, height: int) -> np.ndarray:
+        """Optical flow from frame ``t`` to frame ``t + 1``, ``(height, width, 2)`` in pixels."""
+        middle = np.add(self.centre, np.multiply(t + 1, self.velocity))
+        q = self.positions(t, width, height) - middle
+        there = q @ np.linalg.inv(self._matrix(t + 1)).T + (width / 2, height / 2)
+        return (there - pixel_middles(width, height)).astype(np.float32)
+
     def frame(self, photo: Image.Image, t: float, width: int, height: int) -> np.ndarray:
         """Frame ``t``, uint8 ``(height, width, 3)``."""
         scale = self.scale * self.zoom**t
@@ -41,12 +58,25 @@ class CameraPath:
         )
 
 
+def pixel_middles(width: int, height: int) -> np.ndarray:
+    """(x, y) of every pixel's middle, ``(height, width, 2)``."""
+    return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
+
+
 def random_path(
-    rng: np.random.Generator, photo: Image.Image, width: int, height: int, frames: int
+    rng: np.random.Generator,
+    photo: Image.Image,
+    width: int,
+    height: int,
+    frames: int,
+    strength: float = 1.0,
 ) -> CameraPath:
-    """A path whose every frame lies inside the photo (speed falls until it does)."""
-    speed, turn = rng.uniform(0, 4.0), rng.normal(0, 0.004)
-    direction, zoom = rng.uniform(0, 2 * np.pi), 1 + rng.normal(0, 0.004)
+    """A path whose every frame lies inside the photo (speed falls until it does).
+
+    ``strength`` 1 moves up to 4 photo pixels a frame and turns and zooms by 0.4 % or so.
+    """
+    speed, turn = rng.uniform(0, 4.0 * strength), rng.normal(0, 0.004 * strength)
+    direction, zoom = rng.uniform(0, 2 * np.pi), 1 + rng.normal(0, 0.004 * strength)
     scale = float(rng.uniform(0.8, 1.3))
     scale = min(scale, 0.95 * photo.width / width, 0.95 * photo.height / height)
     start = rng.uniform(0, 1, 2)

@@ -7,11 +7,12 @@ from uav_jax.data.loader import DataConfig
 from uav_jax.diffusion.schedule import ScheduleConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.discriminator.config import DiscriminatorConfig
+from uav_jax.models.raft.config import RAFTConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.mesh import MeshConfig
 
-Stage = Literal["image_autoencoder", "image_unet", "temporal_unet", "video_decoder"]
+Stage = Literal["image_autoencoder", "image_unet", "temporal_unet", "video_decoder", "flow"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +63,7 @@ class TrainConfig:
     vae: VAEConfig | None = None
     unet: UNetConfig | None = None
     text_encoder: TextEncoderConfig | None = None
+    raft: RAFTConfig | None = None
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     autoencoder_from: str | None = None  # work folder of the image autoencoder, or a model's
     unet_from: str | None = None  # work folder of the U-Net, or a model's
@@ -93,12 +95,15 @@ class TrainConfig:
             "image_autoencoder": ("vae",),
             "image_unet": ("vae", "unet", "text_encoder", "autoencoder_from"),
             "temporal_unet": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
+            "flow": ("raft",),
             "video_decoder": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
         }
         if self.adversarial and self.stage != "video_decoder":
             raise ValueError(f"stage {self.stage} has no adversarial loss; video_decoder has")
         if self.stage not in needs:
             raise ValueError(f"stage {self.stage!r}; expected one of {', '.join(needs)}")
+        if (self.stage == "flow") != (self.data.kind == "flow"):
+            raise ValueError(f"stage {self.stage} does not go with data kind {self.data.kind!r}")
         missing = [name for name in needs[self.stage] if getattr(self, name) is None]
         if missing:
             raise ValueError(f"stage {self.stage} needs {', '.join(missing)}")

@@ -86,6 +86,8 @@ def check_mesh(config: TrainConfig, mesh: Mesh | AbstractMesh) -> None:
 def claim_workdir(config: TrainConfig, workdir: Path) -> None:
     """Records the recipe in ``workdir``; ``ValueError`` if it belongs to another one already."""
     identity = {"stage": config.stage, "vae": config.vae, "unet": config.unet}
+    if config.raft:
+        identity["raft"] = config.raft
     text = json.dumps({k: str(v) for k, v in identity.items()}, indent=1)
     path = workdir / "recipe.json"
     if path.is_file() and path.read_text() != text:

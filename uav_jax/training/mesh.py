@@ -26,6 +26,7 @@ RULES: dict[str, tuple[str, ...]] = {
 BATCH_AXES: dict[str, tuple[str | None, ...]] = {
     "target": ("batch", None, "rows", None, None),
     "low_quality": ("batch", None, "rows", None, None),
+    "flow": ("batch", "rows", None, None),
     "tokens": ("batch", None),
     "index": ("batch",),
 }

@@ -37,6 +37,16 @@ class Partition:
 EVERYTHING = Partition(trained=(r"^(?!rotary\.)",), frozen=(r"^rotary\.freqs$",))
 """All parameters; the rotary frequencies are constants in every stage."""
 
+FLOW = Partition(
+    trained=(
+        r"^fnet\.",
+        r"^update\.",
+        r"^cnet\.(?!.*\.(mean|variance)$)(?!norm1\.(mean|variance)$)",
+    ),
+    frozen=(r"^cnet\.(.*\.)?(mean|variance)$",),
+)
+"""RAFT: everything but the statistics of the context network's norms, which stay 0 and 1."""
+
 _UNET_ADDED = (
     r"^(down|up)_temporal\.\d+\.",
     r"^mid_temporal\.",

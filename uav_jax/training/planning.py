@@ -38,7 +38,11 @@ def batch_shapes(config: TrainConfig) -> dict[str, jax.ShapeDtypeStruct]:
         "tokens": jax.ShapeDtypeStruct((data.batch_size, MAX_TOKENS), jnp.int32),
         "index": jax.ShapeDtypeStruct((data.batch_size,), jnp.int32),
     }
-    if data.low_quality:
+    if data.kind == "flow":
+        square = (data.batch_size, data.crop, data.crop)
+        shapes["target"] = jax.ShapeDtypeStruct((data.batch_size, 2, *square[1:], 3), jnp.uint8)
+        shapes["flow"] = jax.ShapeDtypeStruct((*square, 2), jnp.float32)
+    elif data.low_quality:
         small = data.crop // 4
         shapes["low_quality"] = jax.ShapeDtypeStruct((*clip, small, small, 3), jnp.uint8)
     return shapes

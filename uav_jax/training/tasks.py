@@ -16,6 +16,7 @@ from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.shapes import Text, Video
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.decoder import video_decoder
+from uav_jax.training.flow import flow_network
 from uav_jax.training.functional import Functional, Parameters
 from uav_jax.training.losses import (
     kl_to_standard_normal,
@@ -157,6 +158,8 @@ def make_task(config: TrainConfig, source: Source | None = None) -> Task:
     source = source or Files()
     if config.stage == "image_autoencoder":
         return image_autoencoder(config, source)
+    if config.stage == "flow":
+        return flow_network(config, source)
     if config.stage == "video_decoder":
         return video_decoder(config, source)
     return unet(config, source, UNET_IMAGE if config.stage == "image_unet" else UNET_TEMPORAL)

@@ -32,6 +32,20 @@ class RAFTConfig:
             raise ValueError(f"RAFT iterations {self.iterations} is not positive")
 
     @classmethod
+    def default_model(cls, **settings) -> "RAFTConfig":
+        """The default model's: the released shape with narrow layers."""
+        return cls(
+            encoder_channels=(32, 48, 64),
+            feature_channels=96,
+            hidden_channels=48,
+            motion_channels=(96, 64, 48, 32),
+            motion_out_channels=64,
+            head_channels=64,
+            iterations=10,
+            **settings,
+        )
+
+    @classmethod
     def released(cls, **settings) -> "RAFTConfig":
         """The released network, 5.3 M parameters."""
         return cls(**settings)

@@ -246,6 +246,20 @@ class RAFT(nnx.Module):
         self, f1: Frames, f2: Frames, context: Frames, iterations: int | None = None
     ) -> tuple[Float[Array, "N h w 2"], Float[Array, "N H W 2"]]:
         """The recurrent part, for callers that encode each frame of a clip once."""
+        (hidden, flow), _ = self._iterated(f1, f2, context, iterations, every=False)
+        return flow, upsample_flow(flow, 0.25 * self.update.mask_head(hidden))
+
+    def predictions(
+        self, image1: Frames, image2: Frames, iterations: int | None = None
+    ) -> Float[Array, "K N H W 2"]:
+        """Full-size flow after each of the K iterations, for training."""
+        f1, f2 = jnp.split(self.fnet(jnp.concatenate([image1, image2])), 2)
+        _, flows = self._iterated(f1, f2, self.cnet(image1), iterations, every=True)
+        assert flows is not None
+        return flows
+
+    def _iterated(self, f1: Frames, f2: Frames, context: Frames, iterations, *, every: bool):
+        """((hidden state, flow), full-size flow of every iteration if wanted)."""
         config = self.config
         N, H, W, _ = f1.shape
         pyramid = correlation_pyramid(f1, f2, config.correlation_levels)
@@ -255,13 +269,15 @@ class RAFT(nnx.Module):
         grid = jnp.stack([columns, rows], -1).astype(jnp.float32)
 
         def iterate(carry: tuple[Array, Array], _):
-            hidden, flow = carry
+            hidden, flow = carry[0], jax.lax.stop_gradient(carry[1])
             correlation = correlation_lookup(pyramid, grid + flow, config.correlation_radius)
             hidden, change = self.update(hidden, inputs, correlation, flow)
-            return (hidden, flow + change), None
+            flow = flow + change
+            if not every:
+                return (hidden, flow), None
+            return (hidden, flow), upsample_flow(flow, 0.25 * self.update.mask_head(hidden))
 
         start = (hidden, jnp.zeros((N, H, W, 2), jnp.float32))
-        (hidden, flow), _ = jax.lax.scan(
+        return jax.lax.scan(
             iterate, start, length=config.iterations if iterations is None else iterations
         )
-        return flow, upsample_flow(flow, 0.25 * self.update.mask_head(hidden))
