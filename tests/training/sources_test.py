@@ -14,7 +14,7 @@ from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.training import sources
 from uav_jax.training.checkpoint import save_network
 from uav_jax.training.loop import claim_workdir, stored
-from uav_jax.training.planning import collectives, describe
+from uav_jax.training.planning import collectives, describe, estimated_cycles
 from uav_jax.training.sources import Files, Shapes
 
 
@@ -95,4 +95,5 @@ def test_collectives_are_counted_with_their_bytes():
       %c = bf16[16]{0} all-reduce-done(%b)
       %d = f32[8]{0} add(f32[8] %all-reduce.1, f32[8] %e)
     """
+    assert estimated_cycles('%a = f32[8] x, backend_config={"estimated_cycles":"12"}\n' * 2) == 24
     assert collectives(program) == {"all-gather": (1, 128), "all-reduce": (1, 64)}
