@@ -12,7 +12,7 @@ from uav_jax.data.loader import DataConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
-from uav_jax.training.config import OptimizerConfig, TrainConfig
+from uav_jax.training.config import OptimizerConfig, TrainConfig, ValidationConfig
 from uav_jax.training.mesh import MeshConfig
 
 
@@ -37,6 +37,8 @@ def config() -> TrainConfig:
         optimizer=OptimizerConfig(learning_rate=1e-4, warmup_steps=1000, ema_decay=0.9999),
         mesh=MeshConfig(fsdp=16),
         frozen_dtype="bfloat16",
+        validation=ValidationConfig(batches=1),
+        sampling_steps=30,
         steps=70_000,
         checkpoint_every=1000,
     )

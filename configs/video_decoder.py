@@ -12,12 +12,17 @@ from uav_jax.data.loader import DataConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
-from uav_jax.training.config import OptimizerConfig, TrainConfig
+from uav_jax.training.config import (
+    AdversarialConfig,
+    OptimizerConfig,
+    TrainConfig,
+    ValidationConfig,
+)
 from uav_jax.training.mesh import MeshConfig
 
 
 def config() -> TrainConfig:
-    """L1 + LPIPS; bfloat16 compute, float32 master weights."""
+    """L1 + LPIPS, from step 5,000 on adversarial; bfloat16 compute, float32 master weights."""
     return TrainConfig(
         stage="video_decoder",
         data=DataConfig(directory="data", batch_size=16, frames=3, crop=256),
@@ -30,6 +35,8 @@ def config() -> TrainConfig:
         optimizer=OptimizerConfig(learning_rate=5e-5, warmup_steps=1000, ema_decay=0.9999),
         mesh=MeshConfig(fsdp=16),
         frozen_dtype="bfloat16",
+        adversarial=AdversarialConfig(start_step=5000),
+        validation=ValidationConfig(batches=1),
         sampling_steps=30,
         steps=20_000,
         checkpoint_every=1000,

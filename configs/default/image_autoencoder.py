@@ -5,7 +5,7 @@ python train.py configs/default/image_autoencoder.py --workdir runs/image_autoen
 
 from uav_jax.data.loader import DataConfig
 from uav_jax.models.vae.config import VAEConfig
-from uav_jax.training.config import OptimizerConfig, TrainConfig
+from uav_jax.training.config import OptimizerConfig, TrainConfig, ValidationConfig
 
 
 def config() -> TrainConfig:
@@ -15,6 +15,7 @@ def config() -> TrainConfig:
         data=DataConfig(directory="data", batch_size=8, crop=96, low_quality=False),
         vae=VAEConfig.default_model(video=False),
         optimizer=OptimizerConfig(learning_rate=1e-3, ema_decay=0.99),
+        validation=ValidationConfig(batches=4),
         lpips_weight=0.5,
         steps=550,
     )

@@ -8,7 +8,7 @@ from uav_jax.data.loader import DataConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
-from uav_jax.training.config import OptimizerConfig, TrainConfig
+from uav_jax.training.config import OptimizerConfig, TrainConfig, ValidationConfig
 
 
 def config() -> TrainConfig:
@@ -28,6 +28,7 @@ def config() -> TrainConfig:
         unet=UNetConfig.default_model(),
         text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),
+        validation=ValidationConfig(batches=4),
         noise_levels=(20, 120),
         sampling_steps=4,
         whole_decoder=True,
