@@ -43,6 +43,14 @@ def test_a_batch_starts_anywhere_with_the_same_records(folder):
     assert "tokens" not in next(batches(config(folder)))
 
 
+def test_worker_processes_make_the_same_batches(folder):
+    one, two = (batches(config(folder, workers=n), lengths, start=3) for n in (0, 2))
+    for _ in range(4):
+        expected, made = next(one), next(two)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(made[name], value)
+
+
 def test_shares_of_two_hosts_make_up_the_batch_of_one(folder):
     settings = config(folder, batch_size=4)
     whole = next(batches(settings, start=1))

@@ -1,5 +1,6 @@
 """Batches of training pairs. A record depends only on (seed, index), never on order or workers."""
 
+import atexit
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from threading import Lock
 
 import grain
 import numpy as np
+from absl import flags
 
 from uav_jax.data.clips import Place, UnusableClip, places
 from uav_jax.data.degradation import DegradationConfig, degrade, degrade_target
@@ -32,12 +34,15 @@ class DataConfig:
     empty_probability: float = 0.0  # dropped prompt
     validation: bool = False  # what is held out instead of the rest
     max_unusable: int = 100  # damaged or too small clips that are passed over before giving up
+    workers: int = 0  # processes of a host that make batches; 0: a thread of the main one
     seed: int = 0
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
 
     def __post_init__(self):
         if self.crop % 4:
             raise ValueError(f"crop {self.crop} is not a multiple of 4")
+        if self.workers < 0:
+            raise ValueError(f"workers {self.workers} is negative")
 
 
 class Unusable:
@@ -45,6 +50,9 @@ class Unusable:
 
     def __init__(self, limit: int):
         self._limit, self._names, self._lock = limit, set(), Lock()
+
+    def __reduce__(self):
+        return Unusable, (self._limit,)  # every worker process counts for itself
 
     def report(self, name: str, error: UnusableClip, clips: int) -> None:
         """Notes one; ``ValueError`` beyond the limit, or when none of ``clips`` is left."""
@@ -98,6 +106,11 @@ def _usable_clip(
             unusable.report(place.name, error, len(collection))
 
 
+def _copied(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Out of the memory shared with a worker, which is freed with the process."""
+    return {name: np.array(value) for name, value in batch.items()}
+
+
 def batches(
     config: DataConfig,
     tokenize: Tokenize | None = None,
@@ -105,7 +118,7 @@ def batches(
     start: int = 0,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Endless batches from batch ``start`` on, made ahead in a thread.
+    """Endless batches from batch ``start`` on, made ahead in a thread or in worker processes.
 
     ``tokenize`` turns prompts into ``tokens`` (B, 77); without it they are left out. ``share``
     (i, n) makes part i of n of every batch, which is what one host of several reads.
@@ -116,13 +129,22 @@ def batches(
     part, parts = share
     size = config.batch_size // parts
 
-    def record(number: int) -> dict[str, np.ndarray]:
-        batch, place = divmod(number, size)
-        index = batch * config.batch_size + part * size + place
+    def record(index: int) -> dict[str, np.ndarray]:
         made = make_record(config, collection, index, unusable)
         prompt = made.pop("prompt")
         return {**made, "tokens": tokenize(prompt)} if tokenize else made  # pyright: ignore
 
-    records = grain.MapDataset.range(start * size, 2**40).map(record)
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * size)
-    return iter(records.to_iter_dataset(options).batch(size))
+    def batch(number: int) -> dict[str, np.ndarray]:
+        first = number * config.batch_size + part * size
+        records = [record(index) for index in range(first, first + size)]
+        return {name: np.stack([r[name] for r in records]) for name in records[0]}
+
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
+    made = grain.MapDataset.range(start, 2**40).map(batch).to_iter_dataset(options)
+    if not config.workers:
+        return iter(made)
+    flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags, which nobody parses here
+    options = grain.MultiprocessingOptions(num_workers=config.workers)
+    shared = iter(made.mp_prefetch(options))
+    atexit.register(shared.close)
+    return map(_copied, shared)
