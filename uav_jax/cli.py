@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from uav_jax.io.frames import FrameWriter, image_files, read_frames
 from uav_jax.io.video import MP4_AUDIO, VIDEO_SUFFIXES, Clip, VideoWriter, read_video
 from uav_jax.pipeline.settings import NOISES, UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, output_size, reduce_large, to_bytes, with_overrides
+
+LINE_SECONDS = 30
+"""Between two lines of progress in a log file."""
 
 EXAMPLES = """examples:
   infer.py -i clip.mp4 -o out
@@ -194,7 +198,7 @@ def upscale_file(
             writers.append(VideoWriter(target, clip, height, width))
             if save_image:
                 writers.append(FrameWriter(target.with_suffix("")))
-            for group in upscaler.upscale(frames, settings, progress=_bar_updates(bars)):
+            for group in upscaler.upscale(frames, settings, progress=_updates(console, bars)):
                 images = to_bytes(group)
                 for writer in writers:
                     writer.write(images)
@@ -217,10 +221,16 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _bar_updates(bars: Progress):
+def _updates(console: Console, bars: Progress):
+    """Moves the bars; where there is no terminal to draw them, prints a line now and then."""
     tasks: dict = {}
+    last = time.monotonic()
 
     def update(phase: str, done: int, total: int) -> None:
+        nonlocal last
+        if not console.is_terminal and time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            console.print(f"{phase} {done}/{total}")
         if phase not in tasks:
             tasks[phase] = bars.add_task(phase, total=total)
         bars.update(tasks[phase], completed=done, total=total)
