@@ -1,6 +1,8 @@
 """Stage 2 on a tiny case: it learns, it is validated, and the best checkpoint stays."""
 
+import dataclasses
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -12,9 +14,13 @@ from uav_jax.io.video import read_video
 from uav_jax.models.discriminator.config import DiscriminatorConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.models.vae.model import VideoAutoencoder
+from uav_jax.pipeline.settings import UpscaleSettings
+from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.training.checkpoint import Checkpoints, load_network, save_network
 from uav_jax.training.config import AdversarialConfig, OptimizerConfig, ValidationConfig
+from uav_jax.training.export import export
 from uav_jax.training.loop import train
+from uav_jax.weights.model_files import DEFAULT_DIRECTORY
 
 STEPS, EVERY = 100, 20
 LOSS_LEFT, LPIPS_LEFT = 0.85, 0.95
@@ -46,7 +52,7 @@ def finished(tmp_path_factory):
             start_step=85, discriminator=DiscriminatorConfig(channels=(32, 32))
         ),
     )
-    return train(recipe, folder / "run"), folder / "run"
+    return train(recipe, folder / "run"), folder / "run", recipe
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,22 @@ def test_samples_and_curves_are_pictures(finished):
     with Image.open(finished[1] / "curves.png") as curves:
         assert curves.width > 1000 and len(np.unique(curves.convert("L"))) > 50
     assert list((finished[1] / "tensorboard").glob("events.*"))
+
+
+def test_the_exported_model_upscales_a_clip(finished, tmp_path):
+    for part in ("tokenizer", "text_encoder"):
+        shutil.copytree(DEFAULT_DIRECTORY / part, tmp_path / part)
+    _, workdir, recipe = finished
+    image = dataclasses.replace(recipe.vae, condition_channels=0)
+    (tmp_path / "image").mkdir()
+    save_network(tmp_path / "image", drawn(partial(VideoAutoencoder, image)))
+    recipe = dataclasses.replace(recipe, autoencoder_from=str(tmp_path / "image"))
+    export(recipe, workdir, tmp_path)
+    upscaler = Upscaler.from_pretrained(str(tmp_path))
+    clip = np.zeros((3, 16, 24, 3), np.uint8)
+    settings = UpscaleSettings(inference_steps=2, guidance_scale=1.0)
+    (group,) = upscaler.upscale(clip, settings)
+    assert group.shape == (3, 64, 96, 3) and np.isfinite(group).all()
 
 
 def test_speed_is_reported(metrics):

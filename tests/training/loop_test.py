@@ -41,7 +41,15 @@ def test_the_network_file_holds_the_average_and_the_frozen_rest(finished):
     network = load_network(workdir)
     for name, value in state.average.items():
         assert np.array_equal(network[name], value), name
-    assert set(network) > set(state.average), "the temporal layers were not trained"
+    assert set(network) > set(state.average)
+
+
+def test_frozen_parameters_keep_every_bit(recipe, finished):
+    before, after = load_network(recipe.unet_from), load_network(finished[1])
+    frozen = set(before) - set(finished[0].trained)
+    assert len(frozen) > 50
+    for name in frozen:
+        assert np.array_equal(before[name], after[name]), name
 
 
 def test_a_run_stopped_by_sigterm_goes_on_bit_for_bit(recipe, finished, tmp_path, monkeypatch):

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from uav_jax.recipes import load_recipe
-from uav_jax.training.checkpoint import load_network
 from uav_jax.training.config import TrainConfig
+from uav_jax.training.sources import saved_network
 from uav_jax.weights.model_files import ModelFiles, write_release
 from uav_jax.weights.networks import SCHEDULERS
 
@@ -34,10 +34,10 @@ def export(config: TrainConfig, workdir: Path, out: Path) -> None:
     stages = {
         "unet": (config.unet_from, config.unet),
         "vae_3d": (config.autoencoder_from, image_vae),
-        "vae_video": (workdir, config.vae),
+        "vae_video": (str(workdir), config.vae),
     }
     for name, (folder, network) in stages.items():
-        parameters = {key: np.asarray(v) for key, v in load_network(folder).items()}
+        parameters = {key: np.asarray(v) for key, v in saved_network(name, folder).items()}
         write_release(out, name, parameters, network.to_published())
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)

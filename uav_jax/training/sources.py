@@ -37,7 +37,7 @@ class Files:
     def network(self, name: str, make: Make, folder: str | None, seed: int) -> Parameters:
         """See ``Source``. ``ValueError`` if the folder's network is another one."""
         shapes = parameter_shapes(nnx.eval_shape(lambda: make(rngs=None)))
-        loaded = _saved_network(name, folder) if folder else {}
+        loaded = saved_network(name, folder) if folder else {}
         wrong = [n for n, v in loaded.items() if n not in shapes or v.shape != shapes[n]]
         if wrong:
             raise ValueError(
@@ -73,8 +73,8 @@ class Shapes:
         return jax.eval_shape(lambda: Files().lpips(config))
 
 
-def _saved_network(name: str, folder: str) -> Parameters:
-    """A network of a work folder, or of a model directory."""
+def saved_network(name: str, folder: str) -> Parameters:
+    """A network of a work folder, or of a model directory; ``ValueError`` if it has none."""
     if (Path(folder) / NETWORK).is_file():
         return load_network(folder)
     try:
