@@ -13,9 +13,12 @@ from uav_jax.models.vae.config import VAEConfig
 from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.training import sources
 from uav_jax.training.checkpoint import save_network
+from uav_jax.training.config import ValidationConfig
 from uav_jax.training.loop import claim_workdir, stored
 from uav_jax.training.planning import collectives, describe, estimated_cycles
 from uav_jax.training.sources import Files, Shapes
+from uav_jax.training.task import Task
+from uav_jax.training.validation import Validation
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,15 @@ def test_a_workdir_of_another_recipe_is_refused(folder, tmp_path):
         ValueError, match="holds a run of stage 'temporal_unet' with other networks"
     ):
         claim_workdir(other, tmp_path)
+
+
+def test_a_collection_too_small_to_hold_out_says_what_to_do(tmp_path):
+    (tmp_path / "photos").mkdir()
+    np.save(tmp_path / "photos" / "a.npy", np.zeros((80, 80, 3), np.uint8))
+    recipe = tiny_recipe(tmp_path, steps=1, validation=ValidationConfig(batches=1))
+    task = Task({}, {}, {}, loss=None, sample=None)
+    with pytest.raises(ValueError, match=r"no photos held out in .*; validation.batches=0 does"):
+        Validation(recipe, task, Files(), None, None, (0, 1))
 
 
 def test_frozen_networks_may_be_stored_in_half_and_lpips_is_not():

@@ -20,7 +20,10 @@ from uav_jax.training.task import Task, part, to_unit_range
 
 
 class Validation:
-    """The same held-out records with the same noise every time."""
+    """The same held-out records with the same noise every time.
+
+    ``ValueError`` where nothing is held out or the LPIPS weights are missing.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,10 @@ class Validation:
         self._mesh, self._sample = mesh, task.sample
         self._batches: list[dict[str, np.ndarray]] = []
         if config.validation.batches:
-            data = batches(held_out(config.data), tokenize, share=share)
+            try:
+                data = batches(held_out(config.data), tokenize, share=share)
+            except ValueError as error:
+                raise ValueError(f"{error}; validation.batches=0 does without") from error
             self._batches = [next(data) for _ in range(config.validation.batches)]
             self._lpips = part("lpips", task.frozen) or source.lpips(config)
         self._key = jax.random.key(config.seed + 2)
