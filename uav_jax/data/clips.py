@@ -230,10 +230,10 @@ def photos(directory: Path) -> list[Path]:
 
 KINDS: dict[str, Callable[[Path], list]] = {
     "photos": photos,
-    "flow": photos,
     "videos": videos,
     "frames": frame_folders,
     "webvid": webvid,
+    "flow": photos,
 }
 
 
