@@ -8,7 +8,7 @@ import time
 
 from tests.training.tiny import write_data
 
-STEPS, KILLS = 30, 3
+STEPS, KILLS = 30, 2
 
 
 def start(folder, workdir, cache):
