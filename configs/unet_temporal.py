@@ -32,7 +32,7 @@ def config() -> TrainConfig:
         unet_from="models/released",
         text_from="models/released",
         vae=VAEConfig.released(video=False, dtype=jnp.bfloat16),
-        unet=UNetConfig.released(dtype=jnp.bfloat16, remat=True),
+        unet=UNetConfig.released(dtype=jnp.bfloat16, remat="blocks"),
         text_encoder=TextEncoderConfig.released(dtype=jnp.bfloat16),
         optimizer=OptimizerConfig(learning_rate=1e-4, warmup_steps=1000, ema_decay=0.9999),
         mesh=MeshConfig(fsdp=16),

@@ -29,7 +29,7 @@ def config() -> TrainConfig:
         autoencoder_from="models/released",
         unet_from="runs/unet_temporal",
         text_from="models/released",
-        vae=VAEConfig.released(video=True, dtype=jnp.bfloat16),
+        vae=VAEConfig.released(video=True, dtype=jnp.bfloat16, remat="blocks"),
         unet=UNetConfig.released(dtype=jnp.bfloat16),
         text_encoder=TextEncoderConfig.released(dtype=jnp.bfloat16),
         optimizer=OptimizerConfig(learning_rate=5e-5, warmup_steps=1000, ema_decay=0.9999),

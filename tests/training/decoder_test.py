@@ -78,7 +78,11 @@ def test_the_last_and_the_best_checkpoint_are_kept(finished, metrics):
     scores = {m["step"]: m["validation_lpips_vgg"] for m in metrics if "validation_psnr" in m}
     checkpoints = Checkpoints(finished[1], 1, validated=True)
     assert checkpoints.latest_step() == STEPS
-    assert checkpoints.best_step() == min(scores, key=lambda step: scores[step])
+    best = min(scores, key=lambda step: scores[step])
+    assert checkpoints.best_step() == best
+    last, lowest = load_network(finished[1]), load_network(finished[1] / "best.safetensors")
+    same = np.array_equal(last["decoder.conv_out.kernel"], lowest["decoder.conv_out.kernel"])
+    assert same == (best == STEPS)
     checkpoints.close()
 
 

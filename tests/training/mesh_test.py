@@ -51,7 +51,9 @@ def one_device(folder, tmp_path_factory):
     return losses(start(folder, workdir, {}, 1), workdir), workdir
 
 
-@pytest.mark.parametrize("mesh", [{}, {"fsdp": 8}, {"fsdp": 2, "context": 2}])
+@pytest.mark.parametrize(
+    "mesh", [{}, {"fsdp": 8}, {"fsdp": 2, "context": 2, "divide": "everything"}]
+)
 def test_eight_devices_give_the_losses_of_one(folder, one_device, tmp_path, mesh):
     ours = losses(start(folder, tmp_path, mesh, 8), tmp_path)
     assert len(ours) == 7

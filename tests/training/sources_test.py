@@ -6,6 +6,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from tests.training.tiny import UNET, VAE, tiny_recipe, write_data
 from uav_jax.models.unet.model import VideoUNet
@@ -15,10 +16,12 @@ from uav_jax.training import sources
 from uav_jax.training.checkpoint import save_network
 from uav_jax.training.config import ValidationConfig
 from uav_jax.training.loop import claim_workdir, stored
+from uav_jax.training.partition import UNET_TEMPORAL
 from uav_jax.training.planning import collectives, describe, estimated_cycles
 from uav_jax.training.sources import Files, Shapes
 from uav_jax.training.task import Task
 from uav_jax.training.validation import Validation
+from uav_jax.weights.model_files import find_model, read_tensors
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,51 @@ def test_a_released_directory_is_a_source(small_release):
     assert not np.array_equal(loaded["decoder.conv_in.kernel"], drawn["decoder.conv_in.kernel"])
 
 
+@pytest.fixture
+def stable_diffusion(small_release, tmp_path):
+    """The image networks of the small release as diffusers writes them."""
+    new = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+    unet = read_tensors(small_release / "unet" / "unet_video.bin")
+    vae = read_tensors(small_release / "vae" / "vae_3d.bin")
+    added = ("_temp", "temporal", "freqs")
+    image = {n: t.read() for n, t in unet.items() if not any(part in n for part in added)}
+    renamed = {".".join(new.get(p, p) for p in n.split(".")): t.read() for n, t in vae.items()}
+    for name, tensors in (("unet", image), ("vae", renamed)):
+        (tmp_path / name).mkdir()
+        values = {n: np.ascontiguousarray(v) for n, v in tensors.items()}
+        save_file(values, tmp_path / name / "diffusion_pytorch_model.safetensors")
+    return tmp_path
+
+
+def test_stage_1_starts_from_a_stable_diffusion_directory(small_release, stable_diffusion):
+    unet = find_model(small_release).config("unet")
+    make = partial(VideoUNet, unet)
+    image = Files().network("unet", make, str(stable_diffusion), 0)
+    video = Files().network("unet", make, str(small_release), 0)
+    drawn = Files().network("unet", make, None, 0)
+    trained, frozen = UNET_TEMPORAL.names(video)
+    for name in frozen:
+        np.testing.assert_array_equal(image[name], video[name])
+    for name in trained:
+        np.testing.assert_array_equal(image[name], drawn[name])
+    make = partial(VideoAutoencoder, VAEConfig.golden_small(video=False))
+    ours, theirs = [
+        Files().network("vae_3d", make, str(f), 0) for f in (stable_diffusion, small_release)
+    ]
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(ours[name], value)
+
+
+def test_a_stable_diffusion_network_that_lacks_a_tensor_is_refused(stable_diffusion, small_release):
+    path = stable_diffusion / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    del tensors["conv_in.weight"]
+    save_file(tensors, path)
+    make = partial(VideoUNet, find_model(small_release).config("unet"))
+    with pytest.raises(ValueError, match=r"missing tensor conv_in\.weight"):
+        Files().network("unet", make, str(stable_diffusion), 0)
+
+
 def test_another_models_checkpoint_is_refused(folder, tmp_path):
     save_network(tmp_path, {"conv_in.kernel": jnp.zeros((3, 3, 7, 64))})
     with pytest.raises(ValueError, match=r"1 tensors do not fit .* conv_in.kernel \(3, 3, 7, 64\)"):
@@ -71,6 +119,8 @@ def test_a_workdir_of_another_recipe_is_refused(folder, tmp_path):
         ValueError, match="holds a run of stage 'temporal_unet' with other networks"
     ):
         claim_workdir(other, tmp_path)
+    again = dataclasses.replace(UNET, remat="blocks", dtype=jnp.bfloat16)
+    claim_workdir(dataclasses.replace(recipe, unet=again), tmp_path)  # another way to compute it
 
 
 def test_a_collection_too_small_to_hold_out_says_what_to_do(tmp_path):

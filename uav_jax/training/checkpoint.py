@@ -15,6 +15,8 @@ from uav_jax.training.functional import Parameters
 from uav_jax.training.step import TrainState
 
 NETWORK = "network.safetensors"
+BEST = "best.safetensors"
+"""The averaged network of the last checkpoint, and of the one with the lowest validation LPIPS."""
 
 
 def _lpips(scores: Mapping[str, float]) -> float:
@@ -78,17 +80,24 @@ class Checkpoints:
         self._manager.close()
 
 
-def save_network(workdir: Path, parameters: Mapping[str, Array]) -> None:
-    """Writes ``network.safetensors``: the whole averaged network, for later stages and export."""
-    temporary = workdir / ".network.safetensors"
+def save_network(workdir: Path, parameters: Mapping[str, Array], file: str = NETWORK) -> None:
+    """Writes the whole averaged network, for later stages and export."""
+    temporary = workdir / f".{file}"
     values = {name: np.ascontiguousarray(jax.device_get(v)) for name, v in parameters.items()}
     save_file(values, temporary)
-    temporary.replace(workdir / NETWORK)
+    temporary.replace(workdir / file)
 
 
-def load_network(workdir: str | Path) -> Parameters:
-    """The averaged network of a stage's work folder, frozen parameters included."""
-    path = Path(workdir) / NETWORK
-    if not path.is_file():
-        raise ValueError(f"{workdir} holds no {NETWORK}; train that stage first")
+def network_file(place: str | Path) -> Path | None:
+    """``place`` if it is a network's file, the last network of a work folder, or None."""
+    path = Path(place)
+    path = path if path.suffix == ".safetensors" else path / NETWORK
+    return path if path.is_file() else None
+
+
+def load_network(place: str | Path) -> Parameters:
+    """The averaged network in a work folder or of a file there, frozen parameters included."""
+    path = network_file(place)
+    if path is None:
+        raise ValueError(f"{place} holds no {NETWORK}; train that stage first")
     return {name: jnp.asarray(value) for name, value in load_file(path).items()}

@@ -3,23 +3,25 @@
     python -m uav_jax.training.export RECIPE --workdir runs/video_decoder OUT
 
 ``RECIPE`` is ``configs/default/video_decoder.py``, which names the work folders of the other
-stages. ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already
-(``python -m uav_jax.training.text``).
+stages. ``--workdir runs/video_decoder/best.safetensors`` packs the network with the lowest
+validation LPIPS instead of the last. ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/``
+already (``python -m uav_jax.training.text``).
 """
 
 import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from uav_jax.recipes import load_recipe
 from uav_jax.training.config import TrainConfig
-from uav_jax.training.sources import saved_network
+from uav_jax.training.sources import network_shapes, saved_network
 from uav_jax.weights.model_files import ModelFiles, write_release
-from uav_jax.weights.networks import SCHEDULERS
+from uav_jax.weights.networks import NETWORKS, SCHEDULERS
 
 
 def export(config: TrainConfig, workdir: Path, out: Path) -> None:
@@ -37,7 +39,8 @@ def export(config: TrainConfig, workdir: Path, out: Path) -> None:
         "vae_video": (str(workdir), config.vae),
     }
     for name, (folder, network) in stages.items():
-        parameters = {key: np.asarray(v) for key, v in saved_network(name, folder).items()}
+        loaded = saved_network(name, folder, network_shapes(partial(NETWORKS[name].build, network)))
+        parameters = {key: np.asarray(v) for key, v in loaded.items()}
         write_release(out, name, parameters, network.to_published())
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)

@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
@@ -15,13 +16,14 @@ from rich.console import Console
 from uav_jax.data.clips import places
 from uav_jax.data.loader import Tokenize, batches
 from uav_jax.pipeline.prompt import load_tokenizer, tokenize
-from uav_jax.training.checkpoint import Checkpoints, save_network
+from uav_jax.training.checkpoint import BEST, Checkpoints, save_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters
 from uav_jax.training.log import RunLog, Watchman
 from uav_jax.training.mesh import (
     batch_shardings,
     batch_ways,
+    frozen_shardings,
     gathered,
     parameter_shardings,
     place,
@@ -37,6 +39,10 @@ from uav_jax.weights.model_files import find_model
 
 PREEMPTED = 75
 """Exit status after SIGTERM (EX_TEMPFAIL): the run is saved and wants to be started again."""
+
+
+HOW = ("dtype", "param_dtype", "remat")
+"""Of a network's configuration: how it is computed, which may change during a run."""
 
 
 class Preemption:
@@ -85,10 +91,11 @@ def check_mesh(config: TrainConfig, mesh: Mesh | AbstractMesh) -> None:
 
 def claim_workdir(config: TrainConfig, workdir: Path) -> None:
     """Records the recipe in ``workdir``; ``ValueError`` if it belongs to another one already."""
-    identity = {"stage": config.stage, "vae": config.vae, "unet": config.unet}
-    if config.raft:
-        identity["raft"] = config.raft
-    text = json.dumps({k: str(v) for k, v in identity.items()}, indent=1)
+    identity: dict = {"stage": config.stage}
+    for name in ("vae", "unet", "raft"):
+        network = getattr(config, name)
+        identity[name] = network and {k: v for k, v in asdict(network).items() if k not in HOW}
+    text = json.dumps(identity, indent=1)
     path = workdir / "recipe.json"
     if path.is_file() and path.read_text() != text:
         other = json.loads(path.read_text()).get("stage")
@@ -117,14 +124,20 @@ def stored(parameters: Parameters, dtype: str) -> Parameters:
 
 def compiled_step(config: TrainConfig, task: Task, mesh: Mesh, state, frozen, batch: Mapping):
     """The jitted step with every argument's and result's sharding; ``state`` is donated."""
-    step = make_train_step(task.loss, config.optimizer, config.accumulate)
+    at_once = config.mesh.divide == "trained"
+
+    def gather(parameters: Parameters) -> Parameters:
+        whole = replicated(mesh)
+        return jax.lax.with_sharding_constraint(parameters, whole) if at_once else parameters
+
+    step = make_train_step(task.loss, config.optimizer, config.accumulate, gather)
     state_shardings = parameter_shardings(mesh, state)
     return jax.jit(
         step,
         donate_argnums=0,
         in_shardings=(
             state_shardings,
-            parameter_shardings(mesh, frozen),
+            frozen_shardings(mesh, config.mesh, frozen),
             batch_shardings(mesh, batch),
             replicated(mesh),
         ),
@@ -144,8 +157,10 @@ class Run:
         self.console = console or Console(stderr=True, quiet=not self.main)
         self.config, self.workdir = config, workdir
         self.task = make_task(config)
-        self.frozen = place(self.mesh, stored(self.task.frozen, config.frozen_dtype))
-        self.state = place(self.mesh, initial_state(self.task.trained, config.optimizer))
+        frozen = stored(self.task.frozen, config.frozen_dtype)
+        self.frozen = place(frozen, frozen_shardings(self.mesh, config.mesh, frozen))
+        state = initial_state(self.task.trained, config.optimizer)
+        self.state = place(state, parameter_shardings(self.mesh, state))
         self.checkpoints = Checkpoints(
             workdir, config.keep_checkpoints, validated=config.validation.batches > 0
         )
@@ -201,7 +216,10 @@ class Run:
         self.checkpoints.save(self.state, validated[0] if validated else None)
         network = {**self.task.rest, **gathered(self.mesh, own(self.state.average))}
         if self.main:
-            save_network(self.workdir, self.task.finish(network) if done else network)
+            network = self.task.finish(network) if done else network
+            save_network(self.workdir, network)
+            if validated and self.checkpoints.best_step() == step:
+                save_network(self.workdir, network, BEST)
 
     def close(self) -> None:
         """Waits for what is being written, and draws the curves."""

@@ -1,14 +1,15 @@
 """Where arrays live on a mesh of devices: logical axes, and the rules that place them.
 
 Three mesh axes. Examples of a batch are divided over ``data`` and ``fsdp``; rows of frames over
-``context`` (the compiler exchanges the borders that convolutions need). Parameters, their average
-and the optimizer's moments are divided over ``fsdp`` and gathered where they are used.
+``context`` (the compiler exchanges the borders that convolutions need). Trained parameters, their
+average and the optimizer's moments are divided over ``fsdp``; ``MeshConfig.divide`` says when they
+are gathered, and whether the frozen ones are divided too.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import jax
 import numpy as np
@@ -40,11 +41,17 @@ Tree = TypeVar("Tree")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeshConfig:
-    """Devices along each axis; ``data`` None takes what the others leave."""
+    """Devices along each axis; ``data`` None takes what the others leave.
+
+    ``divide`` "trained": a step gathers the trained parameters once and its devices keep whole
+    copies of the frozen ones (fewest collectives). "everything": the frozen ones are divided over
+    ``fsdp`` too, and every layer's parameters are gathered where they are used (least memory).
+    """
 
     data: int | None = None
     fsdp: int = 1
     context: int = 1
+    divide: Literal["trained", "everything"] = "trained"
 
     def shape(self, devices: int) -> tuple[int, int, int]:
         """Sizes of ``AXES`` over a number of devices; ``ValueError`` if they do not fit."""
@@ -106,8 +113,15 @@ def parameter_shardings(mesh: Mesh | AbstractMesh, tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: parameter_sharding(mesh, leaf.shape), tree)
 
 
-def place(mesh: Mesh, tree: Tree) -> Tree:
-    """Puts a tree that every process holds whole onto the mesh."""
+def frozen_shardings(mesh: Mesh | AbstractMesh, config: MeshConfig, tree: Tree) -> Tree:
+    """The sharding of every frozen array."""
+    if config.divide == "everything":
+        return parameter_shardings(mesh, tree)
+    return jax.tree.map(lambda _: replicated(mesh), tree)
+
+
+def place(tree: Tree, shardings: Tree) -> Tree:
+    """Puts a tree that every process holds whole onto the mesh of ``shardings``."""
 
     def put(leaf, sharding: NamedSharding):
         if jax.process_count() == 1:
@@ -115,7 +129,7 @@ def place(mesh: Mesh, tree: Tree) -> Tree:
         values = np.asarray(leaf)
         return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
-    return jax.tree.map(put, tree, parameter_shardings(mesh, tree))
+    return jax.tree.map(put, tree, shardings)
 
 
 def place_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:

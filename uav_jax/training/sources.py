@@ -1,6 +1,6 @@
 """What a task's networks start from: files and fresh draws, or shapes alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -9,14 +9,20 @@ import jax.numpy as jnp
 from flax import nnx
 
 from uav_jax.metrics.lpips import installed_lpips, load_lpips
-from uav_jax.training.checkpoint import NETWORK, load_network
+from uav_jax.training.checkpoint import load_network, network_file
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters, initialise
+from uav_jax.training.partition import EVERYTHING, UNET_IMAGE
 from uav_jax.weights.engine import parameter_shapes
-from uav_jax.weights.model_files import find_model
+from uav_jax.weights.model_files import find_model, image_network
 
 Make = Callable[..., nnx.Module]
 """A constructor that takes ``rngs`` (None: zeros)."""
+
+
+def network_shapes(make: Make) -> dict[str, tuple[int, ...]]:
+    """Our dotted name -> shape of everything in the network that ``make`` constructs."""
+    return parameter_shapes(nnx.eval_shape(lambda: make(rngs=None)))
 
 
 class Source(Protocol):
@@ -36,8 +42,8 @@ class Files:
 
     def network(self, name: str, make: Make, folder: str | None, seed: int) -> Parameters:
         """See ``Source``. ``ValueError`` if the folder's network is another one."""
-        shapes = parameter_shapes(nnx.eval_shape(lambda: make(rngs=None)))
-        loaded = saved_network(name, folder) if folder else {}
+        shapes = network_shapes(make)
+        loaded = saved_network(name, folder, shapes) if folder else {}
         wrong = [n for n, v in loaded.items() if n not in shapes or v.shape != shapes[n]]
         if wrong:
             raise ValueError(
@@ -73,10 +79,22 @@ class Shapes:
         return jax.eval_shape(lambda: Files().lpips(config))
 
 
-def saved_network(name: str, folder: str) -> Parameters:
-    """A network of a work folder, or of a model directory; ``ValueError`` if it has none."""
-    if (Path(folder) / NETWORK).is_file():
+_IMAGE_PARAMETERS = {"unet": UNET_IMAGE, "vae_3d": EVERYTHING}
+
+
+def saved_network(name: str, folder: str, shapes: Mapping[str, tuple[int, ...]]) -> Parameters:
+    """A network of a work folder, one of its files, or of a model directory.
+
+    A Stable Diffusion directory gives the image network's part of ``shapes``, the network's
+    parameters. ``ValueError`` if the folder has no such network.
+    """
+    if network_file(folder) is not None:
         return load_network(folder)
+    if name in _IMAGE_PARAMETERS:
+        filled, _ = _IMAGE_PARAMETERS[name].names(shapes)
+        image = image_network(Path(folder), name, {n: shapes[n] for n in filled})
+        if image is not None:
+            return {n: jnp.asarray(v, jnp.float32) for n, v in image.items()}
     try:
         return {
             n: jnp.asarray(v)
@@ -84,6 +102,6 @@ def saved_network(name: str, folder: str) -> Parameters:
         }
     except ValueError as error:
         raise ValueError(
-            f"{folder} is neither the work folder of a trained stage nor a model directory with "
-            f"{name}: {error}"
+            f"{folder} is neither the work folder of a trained stage nor a model directory (ours, "
+            f"released or Stable Diffusion x4) with {name}: {error}"
         ) from error

@@ -96,18 +96,25 @@ def accumulated_gradient(loss: Loss, parts: int) -> Callable:
     return accumulated
 
 
-def make_train_step(loss: Loss, config: OptimizerConfig, accumulate: int = 1):
+def make_train_step(
+    loss: Loss,
+    config: OptimizerConfig,
+    accumulate: int = 1,
+    gather: Callable[[Parameters], Parameters] = lambda parameters: parameters,
+):
     """``step(state, frozen, batch, key) -> (state, metrics)``, not yet jitted.
 
     ``key`` is the run's key; the step folds its number in. ``accumulate`` parts of the batch go
-    through the loss one after the other. Metrics hold ``loss`` and ``grad_norm`` (before clipping).
+    through the loss one after the other. ``gather`` brings the trained parameters together for the
+    loss. Metrics hold ``loss`` and ``grad_norm`` (before clipping).
     """
     optimizer = make_optimizer(config)
     gradient_of = accumulated_gradient(loss, accumulate)
 
     def step(state: TrainState, frozen: Parameters, batch: Batch, key: Array):
         key = jax.random.fold_in(key, state.step)
-        (value, metrics), gradient = gradient_of(state.trained, frozen, batch, key, state.step)
+        whole = gather(state.trained)
+        (value, metrics), gradient = gradient_of(whole, frozen, batch, key, state.step)
         updates, moments = optimizer.update(gradient, state.optimizer, state.trained)
         trained: Parameters = optax.apply_updates(state.trained, updates)  # pyright: ignore
         # The average's early steps count less than its decay says, so that it forgets the start.

@@ -14,7 +14,7 @@ from uav_jax.data.loader import DataConfig, Tokenize, batches
 from uav_jax.metrics.lpips import lpips
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters
-from uav_jax.training.mesh import batch_shardings, parameter_shardings, place_batch, replicated
+from uav_jax.training.mesh import batch_shardings, place_batch, replicated
 from uav_jax.training.sources import Source
 from uav_jax.training.task import Task, part, to_unit_range
 
@@ -55,7 +55,7 @@ class Validation:
         """
         rows, scores = None, []
         for number, batch in enumerate(self._batches):
-            self._evaluate = self._evaluate or self._compiled(average, frozen, batch)
+            self._evaluate = self._evaluate or self._compiled(batch)
             key = jax.random.fold_in(self._key, number)
             placed = place_batch(self._mesh, batch)
             score, picture = self._evaluate(average, frozen, self._lpips, placed, key)
@@ -66,10 +66,9 @@ class Validation:
         means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
         return means, rows
 
-    def _compiled(self, average: Parameters, frozen: Parameters, batch: Mapping) -> Callable:
+    def _compiled(self, batch: Mapping) -> Callable:
         whole = replicated(self._mesh)
-        shardings = [parameter_shardings(self._mesh, tree) for tree in (average, frozen)]
-        inputs = (*shardings, whole, batch_shardings(self._mesh, batch), whole)
+        inputs = (None, None, whole, batch_shardings(self._mesh, batch), whole)
         return jax.jit(self._scored, in_shardings=inputs, out_shardings=whole)
 
     def _scored(

@@ -169,6 +169,30 @@ def find_model(name: str | Path, *, complete: bool = True) -> ModelFiles:
     return ModelFiles(Path(name), complete=complete)
 
 
+_RENAMED = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+"""What newer diffusers call the layers of the autoencoder's attention."""
+
+
+def image_network(
+    directory: Path, name: str, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray] | None:
+    """The image network below ``name`` from the Stable Diffusion x4 upscaler, as diffusers has it.
+
+    ``shapes`` are those of our parameters that it has to fill, all of them and nothing else
+    (``WeightError``). None if the directory holds no such file.
+    """
+    network = NETWORKS[name]
+    paths = (directory / file for file in network.image_weights)
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        return None
+    tensors = read_tensors(path)
+    if name != "unet":
+        for old, new in _RENAMED.items():
+            tensors = {key.replace(f".{old}.", f".{new}."): v for key, v in tensors.items()}
+    return to_ours(network.table, tensors, shapes, str(path))[0]
+
+
 def convert(source: Path, target: Path) -> list[str]:
     """Writes a model as Orbax checkpoints with its configs, tokenizer and schedulers.
 

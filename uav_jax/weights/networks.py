@@ -23,6 +23,10 @@ def _raft_config(config: dict, **settings) -> RAFTConfig:
     return RAFTConfig(**lists, **settings)
 
 
+def _diffusers(folder: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/diffusion_pytorch_model.{kind}" for kind in ("safetensors", "bin"))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
     """One of the five networks. Paths are relative to a released directory."""
@@ -34,6 +38,7 @@ class Network:
     configure: Callable[..., object]  # (published JSON, **dtypes) -> config
     build: Callable[..., nnx.Module]  # (config, rngs=) -> network
     optional: bool = False
+    image_weights: tuple[str, ...] = ()  # of its image network in a Stable Diffusion directory
 
 
 NETWORKS = {
@@ -46,10 +51,12 @@ NETWORKS = {
             table=tables.UNET,
             configure=UNetConfig.from_published,
             build=VideoUNet,
+            image_weights=_diffusers("unet"),
         ),
         Network(
             name="vae_3d",
             weights=("vae/vae_3d.bin", "vae/vae_3d.safetensors"),
+            image_weights=_diffusers("vae"),
             config="vae/vae_3d_config.json",
             table=tables.VAE,
             configure=VAEConfig.from_published,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from uav_jax.layers.remat import Remat
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UNetConfig:
@@ -26,7 +28,7 @@ class UNetConfig:
     num_noise_levels: int = 1000  # rows of the noise level table
     max_noise_level: int = 350  # largest level the model was trained with
     rotary_dims: int = 32  # channels of each head that are rotated
-    remat: bool = False  # recompute every block in the backward pass
+    remat: Remat = "nothing"  # what the backward pass recomputes
     dtype: DTypeLike = jnp.float32  # compute
     param_dtype: DTypeLike = jnp.float32  # storage
 

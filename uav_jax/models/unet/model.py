@@ -8,10 +8,8 @@ added temporal ones. After every down level, the middle and every up level stand
 whose 1x1 convolution starts at zero, so that the untrained video model equals the image model.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -20,6 +18,7 @@ from uav_jax.layers.conv import Conv2d
 from uav_jax.layers.embedding import RotaryFrequencies, TimestepEmbedding
 from uav_jax.layers.linear import Embed, layer_settings
 from uav_jax.layers.norm import GroupNorm
+from uav_jax.layers.remat import remat
 from uav_jax.layers.resample import Downsample, Upsample
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.unet.config import UNetConfig
@@ -161,7 +160,7 @@ class VideoUNet(nnx.Module):
         """
         freqs = self.rotary.freqs[...]
         time = self.time_embedding(timesteps) + self.noise_level_embedding(noise_level)
-        run = _rematerialised if self.config.remat else _directly
+        run = remat(self.config.remat)
         x = self.conv_in(jnp.concatenate([latents, low_res], axis=-1))
         skips = [x]
         for level, module in zip(self.down_blocks, self.down_temporal, strict=True):
@@ -183,15 +182,6 @@ class VideoUNet(nnx.Module):
             x = run(lambda module, x: module(x, time), module, x)
         assert not skips
         return self.conv_out(self.conv_norm_out(x, activation=True)).astype(jnp.float32)
-
-
-def _directly(call: Callable, module: nnx.Module, x: Video) -> Video:
-    return call(module, x)
-
-
-def _rematerialised(call: Callable, module: nnx.Module, x: Video) -> Video:
-    graph, state = nnx.split(module)
-    return jax.checkpoint(lambda state, x: call(nnx.merge(graph, state), x))(state, x)
 
 
 def _down_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs | None) -> list[Level]:

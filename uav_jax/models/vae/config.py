@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from uav_jax.layers.remat import Remat
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VAEConfig:
@@ -20,6 +22,7 @@ class VAEConfig:
     latent_channels: int = 4
     scaling_factor: float = 0.08333  # of latents between autoencoder and diffusion
     condition_channels: int = 0
+    remat: Remat = "nothing"  # what the decoder's backward pass recomputes
     mid_attention: bool = True  # single-head self-attention over H*W in both middle blocks
     dtype: DTypeLike = jnp.float32  # compute
     param_dtype: DTypeLike = jnp.float32  # storage

@@ -17,6 +17,7 @@ from uav_jax.layers.attention import attention
 from uav_jax.layers.conv import Conv2d
 from uav_jax.layers.linear import Linear, layer_settings
 from uav_jax.layers.norm import GroupNorm
+from uav_jax.layers.remat import Remat, remat
 from uav_jax.layers.resample import Downsample, Upsample
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.vae.config import VAEConfig
@@ -159,6 +160,7 @@ class Decoder(nnx.Module):
             )
             self.condition_fuse = ConditionFuse(config, widths[0], rngs=rngs)
         self.temporal = config.temporal
+        self.remat: Remat = config.remat
         self.mid_block = MidBlock(config, widths[0], add_3d=config.temporal, rngs=rngs)
         self.up_blocks = nnx.List(
             _levels(
@@ -191,8 +193,11 @@ class Decoder(nnx.Module):
                 condition = block(condition)
             x = self.condition_fuse(x, condition, weight)
         x = self.mid_block(x)
+        run = remat(self.remat)
         for level in self.up_blocks:
-            x = level(x)
+            for resnet in level.resnets:
+                x = run(lambda resnet, x: resnet(x), resnet, x)
+            x = level.resample(x) if level.has_resample else x
         return self.conv_norm_out(x, activation=True)
 
     def __call__(
