@@ -162,14 +162,22 @@ def estimated_cycles(program: str) -> int:
 
 
 def collectives(program: str) -> dict[str, tuple[int, int]]:
-    """Number and bytes of results of each kind of collective in a compiled program's text."""
+    """Number and bytes of results of each kind of collective in a compiled program's text.
+
+    A collective that the compiler spread over several computations has one channel and counts once.
+    """
     found = {}
     for kind in COLLECTIVES:
+        channels: set[str] = set()
         count = size = 0
         for line in program.splitlines():
             match = re.search(rf"= (.*?) {kind}(-start)?\(", line)
             if match is None:
                 continue
+            channel = re.search(r"channel_id=(\d+)", line)
+            if channel and channel[1] in channels:
+                continue
+            channels |= {channel[1]} if channel else set()
             count += 1
             for dtype, dimensions in re.findall(r"\b([a-z]+\d*)\[([\d,]*)\]", match.group(1)):
                 shape = [int(d) for d in dimensions.split(",") if d]

@@ -106,7 +106,8 @@ def make_train_step(
 
     ``key`` is the run's key; the step folds its number in. ``accumulate`` parts of the batch go
     through the loss one after the other. ``gather`` brings the trained parameters together for the
-    loss. Metrics hold ``loss`` and ``grad_norm`` (before clipping).
+    loss, and its gradient for the optimizer. Metrics hold ``loss`` and ``grad_norm``, the norm
+    before clipping.
     """
     optimizer = make_optimizer(config)
     gradient_of = accumulated_gradient(loss, accumulate)
@@ -115,6 +116,7 @@ def make_train_step(
         key = jax.random.fold_in(key, state.step)
         whole = gather(state.trained)
         (value, metrics), gradient = gradient_of(whole, frozen, batch, key, state.step)
+        gradient = gather(gradient)
         updates, moments = optimizer.update(gradient, state.optimizer, state.trained)
         trained: Parameters = optax.apply_updates(state.trained, updates)  # pyright: ignore
         # The average's early steps count less than its decay says, so that it forgets the start.
