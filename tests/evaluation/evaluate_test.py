@@ -7,29 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.evaluation.conftest import write_frames
 from tests.metrics.consistency_test import panning
+from uav_jax.evaluation import scores
 from uav_jax.evaluation.cli import main
-from uav_jax.evaluation.dataset import Dataset, digest
-
-
-def write(folder, frames):
-    folder.mkdir(parents=True)
-    for i, frame in enumerate(frames):
-        Image.fromarray(frame).save(folder / f"{i:04d}.png")
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Two clips of two frames, with the hashes of their inputs."""
-    hashes = {}
-    for seed, name in enumerate(("first", "second")):
-        truth = panning(seed, frames=2)
-        low = truth.reshape(2, 16, 4, 20, 4, 3).mean((2, 4)).astype(np.uint8)
-        write(tmp_path / "data" / name / "hr", truth)
-        write(tmp_path / "data" / name / "lq_real", low)
-        hashes[name] = {"hr": digest(truth), "lq_real": digest(low)}
-    (tmp_path / "data" / "manifest.json").write_text(json.dumps(hashes))
-    return tmp_path / "data"
+from uav_jax.evaluation.dataset import Dataset
 
 
 def test_a_table_of_methods_with_the_truth_as_the_best(data, tmp_path, capsys):
@@ -48,13 +30,16 @@ def test_a_table_of_methods_with_the_truth_as_the_best(data, tmp_path, capsys):
     with (tmp_path / "s.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 6
     assert "lanczos" in capsys.readouterr().out
+    assert means["truth"]["ewarp"] < 0.2 and means["truth"]["ewarp_self"] < 0.2
+    assert {"seconds_per_frame", "memory_mb"} <= set(means["bicubic"])
+    assert report["bicubic"]["about"]["versions"]["jax"]
 
 
 def test_results_in_a_folder_score_like_the_method_that_made_them(data, tmp_path):
     for name in Dataset(data, "real").names:
         low = Dataset(data, "real").clip(name).low_res
         frames = [Image.fromarray(f).resize((80, 64), Image.Resampling.BICUBIC) for f in low]
-        write(tmp_path / "results" / name, [np.asarray(f) for f in frames])
+        write_frames(tmp_path / "results" / name, [np.asarray(f) for f in frames])
     methods = ["bicubic", str(tmp_path / "results")]
     given = [argument for method in methods for argument in ("--method", method)]
     assert main([str(data), *given, "--json", str(tmp_path / "s.json")]) == 0
@@ -63,51 +48,78 @@ def test_results_in_a_folder_score_like_the_method_that_made_them(data, tmp_path
     assert ours["lpips_alex"] == theirs["lpips_alex"] and ours["ewarp"] == theirs["ewarp"]
 
 
-def mistakes(data, tmp_path):
-    """name -> (what is broken, arguments, message)."""
+def test_what_cannot_be_scored_is_said_and_the_rest_is_scored(data, tmp_path, capsys, monkeypatch):
+    for path in (data / "first" / "hr").iterdir():
+        path.unlink()
+    (data / "first" / "hr").rmdir()
+    monkeypatch.setattr(scores, "installed_lpips", lambda backbone: None)
+    write_frames(tmp_path / "short" / "first", panning(frames=2))
+    write_frames(tmp_path / "short" / "second", panning(frames=3))
+    methods = ["--method", "bicubic", "--method", str(tmp_path / "short")]
+    chosen = ["--metrics", "psnr_rgb,lpips_alex,flicker", "--json", str(tmp_path / "s.json")]
+    assert main([str(data), *methods, *chosen]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "without psnr_rgb: there is no truth (hr.*) for first" in said
+    assert f"left out: first: {tmp_path}/short/first has 2 frames, the input 3" in said
+    report = json.loads((tmp_path / "s.json").read_text())
+    assert list(report) == ["bicubic"]
+    assert set(report["bicubic"]["mean"]) == {"flicker", "seconds_per_frame", "memory_mb"}
 
-    def longer():
-        write(tmp_path / "long" / "first", panning(frames=3))
-        write(tmp_path / "long" / "second", panning(frames=2))
 
-    def changed():
-        image = data / "second" / "lq_real" / "0000.png"
-        Image.new("RGB", (20, 16)).save(image)
+def test_missing_lpips_weights_leave_the_other_scores(data, capsys, monkeypatch):
+    monkeypatch.setattr(scores, "installed_lpips", lambda backbone: None)
+    assert main([str(data), "--method", "bicubic", "--metrics", "psnr_rgb,lpips_alex"]) == 0
+    printed = capsys.readouterr()
+    assert 'without lpips_alex: its weights are missing; install the extra "eval"' in printed.err
+    assert "PSNR, RGB" in printed.out
 
-    def without_truth():
-        for path in (data / "first" / "hr").iterdir():
-            path.unlink()
-        (data / "first" / "hr").rmdir()
 
-    nothing = lambda: None  # noqa: E731
-    return {
-        "unknown method": (nothing, [data, "--method", "magic"], "unknown method 'magic'"),
-        "no folder": (nothing, [tmp_path / "no", "--method", "bicubic"], "is no directory"),
-        "no such kind": (
-            nothing,
-            [data, "--kind", "noisy", "--method", "bicubic"],
-            "no input of kind 'noisy'",
-        ),
-        "another length": (longer, [data, "--method", tmp_path / "long"], "first is (3, 64, 80)"),
-        "changed input": (changed, [data, "--method", "bicubic"], "is not the clip that manifest"),
-        "missing truth": (without_truth, [data, "--method", "bicubic"], "should hold one hr.*"),
-    }
+def changed(data, tmp_path):
+    Image.new("RGB", (20, 16)).save(data / "second" / "lq_real" / "0000.png")
+
+
+def longer(data, tmp_path):
+    write_frames(tmp_path / "results" / "first", panning(frames=4))
+    write_frames(tmp_path / "results" / "second", panning(frames=3))
+
+
+def larger(data, tmp_path):
+    frames = np.zeros((3, 68, 80, 3), np.uint8)
+    write_frames(tmp_path / "results" / "first", frames)
+    write_frames(tmp_path / "results" / "second", frames)
+
+
+def longer_truth(data, tmp_path):
+    Image.new("RGB", (80, 64)).save(data / "first" / "hr" / "0009.png")
+    (data / "manifest.json").unlink()
+
+
+def nothing(data, tmp_path):
+    pass
 
 
 @pytest.mark.parametrize(
-    "name",
+    "break_it, arguments, message",
     [
-        "unknown method",
-        "no folder",
-        "no such kind",
-        "another length",
-        "changed input",
-        "missing truth",
+        (nothing, ["DATA", "--method", "magic"], "unknown method 'magic': expected bicubic"),
+        (nothing, ["DATA/no", "--method", "bicubic"], "is no directory"),
+        (nothing, ["DATA", "--kind", "noisy", "--method", "bicubic"], "no input of kind 'noisy'"),
+        (nothing, ["DATA", "--layout", "odd", "--method", "bicubic"], "layout 'odd'; expected one"),
+        (nothing, ["DATA", "--metrics", "vmaf", "--method", "bicubic"], "metrics 'vmaf': expected"),
+        (nothing, ["DATA", "--method", "truth", "--html", "DATA/no/a.html"], "does not exist"),
+        (longer, ["DATA", "--method", "RESULTS"], "has more than the 3 frames of the input"),
+        (larger, ["DATA", "--method", "RESULTS"], "is 80x68, expected 80x64"),
+        (changed, ["DATA", "--method", "bicubic"], "manifest.json describes; its hash differs"),
+        (longer_truth, ["DATA", "--method", "bicubic"], "hr has more than the 3 frames"),
     ],
 )
-def test_mistakes_are_one_line_and_status_2(name, data, tmp_path, capsys):
-    break_it, arguments, message = mistakes(data, tmp_path)[name]
-    break_it()
-    assert main([str(a) for a in arguments]) == 2
+def test_mistakes_are_one_line_and_status_2(break_it, arguments, message, data, tmp_path, capsys):
+    break_it(data, tmp_path)
+    places = {"DATA": str(data), "RESULTS": str(tmp_path / "results")}
+    given = [
+        a.replace("DATA", places["DATA"]).replace("RESULTS", places["RESULTS"]) for a in arguments
+    ]
+    metrics = [] if "--metrics" in given else ["--metrics", "psnr_rgb"]
+    assert main([*given, *metrics]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert message in said

@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from skimage.color import rgb2ycbcr
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from uav_jax.metrics.fidelity import psnr, ssim
+from uav_jax.metrics.fidelity import luma_psnr, luma_ssim, psnr, ssim
 from uav_jax.metrics.lpips import features, installed_lpips, load_lpips, lpips
 from uav_jax.weights.pickles import UnsafePickleError
 
@@ -16,15 +18,34 @@ def test_psnr_of_a_known_error():
     result[0] += 5
     result[1, :, :, 0] += 30  # one channel of three: mean square 300
     expected = [20 * np.log10(255 / 5), 10 * np.log10(255**2 / 300)]
-    assert psnr(result, truth) == pytest.approx(expected)
+    np.testing.assert_allclose(psnr(result, truth), expected, rtol=1e-6)
 
 
-def test_ssim_is_one_for_equal_frames_and_falls_with_noise():
+@pytest.fixture(scope="module")
+def pair():
     rng = np.random.RandomState(0)
-    truth = rng.randint(0, 256, (1, 32, 32, 3), np.uint8)
-    noisy = np.clip(truth + rng.normal(0, 30, truth.shape), 0, 255).astype(np.uint8)
-    assert ssim(truth, truth) == pytest.approx(1)
-    assert ssim(noisy, truth) < 0.95
+    coarse = rng.randint(0, 256, (2, 6, 7, 3)).repeat(8, 1).repeat(8, 2)
+    truth = np.clip(coarse + rng.normal(0, 8, coarse.shape), 0, 255).astype(np.uint8)
+    return np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255).astype(np.uint8), truth
+
+
+def test_ssim_and_psnr_are_scikit_images(pair):
+    options = dict(data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    grey = [rgb2ycbcr(frames)[..., 0] for frames in pair]
+    for t in range(2):
+        result, truth = pair[0][t], pair[1][t]
+        expected = structural_similarity(result, truth, channel_axis=-1, **options)
+        assert float(ssim(*pair)[t]) == pytest.approx(expected, abs=2e-5)
+        expected = structural_similarity(grey[0][t], grey[1][t], **options)
+        assert float(luma_ssim(*pair)[t]) == pytest.approx(expected, abs=2e-5)
+        expected = peak_signal_noise_ratio(truth, result, data_range=255)
+        assert float(psnr(*pair)[t]) == pytest.approx(expected, abs=1e-4)
+        expected = peak_signal_noise_ratio(grey[1][t], grey[0][t], data_range=255)
+        assert float(luma_psnr(*pair)[t]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_ssim_of_equal_frames_is_one(pair):
+    np.testing.assert_allclose(ssim(pair[1], pair[1]), 1, atol=1e-6)
 
 
 @pytest.fixture(scope="module", params=["alexnet", "vgg16"])

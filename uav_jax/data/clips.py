@@ -98,11 +98,9 @@ class VideoFile:
     def stream(self) -> Iterator[np.ndarray]:
         """Every frame, uint8 ``(H, W, 3)``. Raises ``UnusableClip`` where it is damaged."""
         try:
-            with av.open(self.name) as container:
-                for frame in container.decode(video=0):
-                    yield rotated(frame.to_ndarray(format="rgb24"), frame.rotation)
-        except (FFmpegError, IndexError) as error:
-            raise UnusableClip(f"{self.path} cannot be read as a video: {error}") from error
+            yield from stream_video(self.path)
+        except ValueError as error:
+            raise UnusableClip(str(error)) from error
 
     def text(self) -> str:
         """The caption, empty if there is none."""

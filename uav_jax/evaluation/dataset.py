@@ -1,74 +1,191 @@
-"""Data sets: ``DATA/<clip>/hr.*`` (truth) beside ``lq_<kind>.*``, a video or a folder of frames.
+"""Data sets: truths, inputs, and the hashes that tie them together.
 
-``DATA/manifest.json``, where there is one, holds the SHA-256 of the RGB bytes of every decoded clip
-(``{clip: {"hr": ..., "lq_real": ...}}``); clips that differ are refused.
+Inputs that a data set does not bring are made once, from a seed, and kept with a manifest of
+hashes. The manifest holds the SHA-256 of the RGB bytes of every decoded clip
+(``{clip: {"hr": ..., "lq_real": ...}}``); clips that differ from it are refused.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
 
-from uav_jax.io.frames import read_frames
-from uav_jax.io.video import read_video
+from uav_jax.evaluation.layouts import INPUTS, Source, find_sources
+from uav_jax.io.frames import image_files, read_frame
+from uav_jax.io.video import DEFAULT_RATE, stream_video
 
 MANIFEST = "manifest.json"
+KINDS = ("real", "clean")
+SCALE = 4
+
+Frame = UInt8[np.ndarray, "H W 3"]
+
+
+def stream_clip(path: Path) -> Iterator[Frame]:
+    """The frames of a video file or of a folder of images, one by one."""
+    if path.is_dir():
+        return (read_frame(file) for file in image_files(path))
+    return stream_video(path)
+
+
+def digest(frames: Iterable[Frame]) -> str:
+    """SHA-256 of the RGB bytes."""
+    total = hashlib.sha256()
+    for frame in frames:
+        total.update(np.ascontiguousarray(frame).data)
+    return total.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class EvalClip:
-    """A clip's name and decoded frames, uint8 ``(T, H, W, 3)``; the truth is 4 times as large."""
+    """A clip: its decoded input, and where its truth (4 times as large) is, if there is one."""
 
     name: str
-    low_res: np.ndarray
-    truth: np.ndarray
+    low_res: UInt8[np.ndarray, "T h w 3"]
+    truth_path: Path | None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the result: (T, 4h, 4w, 3)."""
+        T, h, w, _ = self.low_res.shape
+        return T, SCALE * h, SCALE * w, 3
+
+    def truth(self) -> Iterator[Frame]:
+        """The truth's frames; ``ValueError`` where their number or size is not ``shape``'s."""
+        assert self.truth_path is not None
+        return checked(stream_clip(self.truth_path), self.shape, str(self.truth_path), crop=True)
 
 
-def read_clip(path: Path) -> np.ndarray:
-    """The frames of a video file or of a folder of images."""
-    return (read_frames(path) if path.is_dir() else read_video(path)).frames
+def checked(
+    frames: Iterable[Frame], shape: tuple[int, int, int, int], what: str, *, crop: bool = False
+) -> Iterator[Frame]:
+    """The frames, or ``ValueError`` where number or size is not ``shape``'s (T, H, W, 3).
 
-
-def find_clip(folder: Path, stem: str) -> Path:
-    """The one file or folder of that stem; ``ValueError`` if there is none, or several."""
-    found = sorted(p for p in folder.glob(f"{stem}*") if p.stem == stem and p.suffix != ".txt")
-    if len(found) != 1:
-        what = "nothing" if not found else ", ".join(p.name for p in found)
-        raise ValueError(f"{folder} should hold one {stem}.* or folder {stem}, but holds {what}")
-    return found[0]
-
-
-def digest(frames: np.ndarray) -> str:
-    """SHA-256 of the RGB bytes."""
-    return hashlib.sha256(np.ascontiguousarray(frames).tobytes()).hexdigest()
+    ``crop`` cuts off up to 3 rows and columns at the bottom and the right.
+    """
+    T, H, W, _ = shape
+    count = 0
+    for frame in frames:
+        height, width = frame.shape[:2]
+        if crop:
+            height, width = (size // SCALE * SCALE for size in (height, width))
+        if (height, width) != (H, W):
+            raise ValueError(f"{what} is {width}x{height}, expected {W}x{H} (4 times the input)")
+        if count == T:
+            raise ValueError(f"{what} has more than the {T} frames of the input")
+        yield frame[:H, :W]
+        count += 1
+    if count != T:
+        raise ValueError(f"{what} has {count} frames, the input {T}")
 
 
 class Dataset:
-    """The clips of a data set, decoded one at a time."""
+    """The clips of a data set, one at a time."""
 
-    def __init__(self, directory: Path, kind: str):
-        if not directory.is_dir():
-            raise ValueError(f"{directory} is no directory")
+    def __init__(
+        self,
+        directory: Path,
+        kind: str,
+        *,
+        layout: str | None = None,
+        inputs: Path | None = None,
+        seed: int = 0,
+    ):
         self.directory, self.kind = directory, kind
-        folders = sorted(p for p in directory.iterdir() if p.is_dir())
-        self.names = [p.name for p in folders if any(p.glob(f"lq_{kind}*"))]
-        if not self.names:
-            raise ValueError(f"{directory} holds no input of kind {kind!r}: <clip>/lq_{kind}.*")
+        self._sources = find_sources(directory, kind, layout)
+        self.names = list(self._sources)
+        made = inputs or directory / f"{INPUTS}_{kind}_{seed}"
+        self._inputs = _Inputs(made, kind, seed)
         manifest = directory / MANIFEST
         self._hashes = json.loads(manifest.read_text()) if manifest.is_file() else {}
 
+    @property
+    def without_truth(self) -> list[str]:
+        """Names of clips that have none."""
+        return [name for name, source in self._sources.items() if source.truth is None]
+
     def clip(self, name: str) -> EvalClip:
-        """A clip, checked: sizes, lengths and the manifest's hashes (``ValueError``)."""
-        folder = self.directory / name
-        frames = {stem: read_clip(find_clip(folder, stem)) for stem in (f"lq_{self.kind}", "hr")}
-        for stem, value in frames.items():
-            known = self._hashes.get(name, {}).get(stem)
-            if known is not None and known != digest(value):
-                raise ValueError(f"{folder}/{stem} is not the clip that {MANIFEST} describes")
-        low_res, truth = frames.values()
-        T, H, W, _ = low_res.shape
-        if truth.shape[:3] != (T, 4 * H, 4 * W):
-            raise ValueError(f"{folder}: truth {truth.shape[:3]} for {low_res.shape[:3]}, not 4x")
-        return EvalClip(name, low_res, truth)
+        """A clip, made if need be, and checked: size, length and hashes (``ValueError``)."""
+        source = self._sources[name]
+        if source.low_res is None:
+            path = self._inputs.of(name, source)
+        else:
+            path = source.low_res
+            self._check(name, f"lq_{self.kind}", path)
+            if source.truth:
+                self._check(name, "hr", source.truth)
+        frames = list(stream_clip(path))
+        if not frames:
+            raise ValueError(f"{path} holds no frame")
+        return EvalClip(name, np.stack(frames), source.truth)
+
+    def _check(self, name: str, stem: str, path: Path) -> None:
+        known = self._hashes.get(name, {}).get(stem)
+        if known is not None and known != digest(stream_clip(path)):
+            raise ValueError(f"{path} is not the clip that {MANIFEST} describes; its hash differs")
+
+
+class _Inputs:
+    """Low-quality clips made from truths, in a folder with a manifest."""
+
+    def __init__(self, folder: Path, kind: str, seed: int):
+        self._folder, self._kind, self._seed = folder, kind, seed
+
+    def of(self, name: str, source: Source) -> Path:
+        """The input's file, made if it is not there; ``ValueError`` where anything changed."""
+        assert source.truth is not None
+        path, manifest = self._folder / f"{name}.mkv", self._folder / MANIFEST
+        entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
+        truth = digest(stream_clip(source.truth))
+        if name in entries and path.is_file():
+            known = entries[name]
+            for what, found, given in (
+                ("hr", truth, source.truth),
+                (f"lq_{self._kind}", digest(stream_clip(path)), path),
+            ):
+                if known.get(what) != found:
+                    raise ValueError(
+                        f"{given} is not the clip that {manifest} describes; scores against it "
+                        f"would not compare. Delete {self._folder} to make new inputs"
+                    )
+            return path
+        self._folder.mkdir(parents=True, exist_ok=True)
+        frames = self._make(name, source.truth)
+        _write_lossless(path, frames)
+        entries[name] = {"hr": truth, f"lq_{self._kind}": digest(frames), "seed": self._seed}
+        manifest.write_text(json.dumps(entries, indent=1) + "\n")
+        return path
+
+    def _make(self, name: str, truth_path: Path) -> np.ndarray:
+        if self._kind not in KINDS:
+            raise ValueError(f"kind {self._kind!r}; inputs are made of {' or '.join(KINDS)}")
+        from uav_jax.data.degradation import DegradationConfig, degrade, resize
+
+        frames = np.stack(list(stream_clip(truth_path)))
+        _, H, W, _ = frames.shape
+        h, w = H // SCALE, W // SCALE
+        truth = frames[:, : SCALE * h, : SCALE * w]
+        if self._kind == "clean":
+            return resize(truth, w, h, Image.Resampling.BICUBIC)
+        words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
+        rng = np.random.default_rng([self._seed, *words.tolist()])
+        return degrade(truth, DegradationConfig(), rng)
+
+
+def _write_lossless(path: Path, frames: UInt8[np.ndarray, "T H W 3"]) -> None:
+    temporary = path.with_name(f".{path.name}.partial.mkv")
+    with av.open(str(temporary), "w") as out:
+        stream = out.add_stream("ffv1", rate=DEFAULT_RATE)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "bgr0"
+        for image in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+            out.mux(stream.encode(frame.reformat(format="bgr0")))
+        out.mux(stream.encode())
+    temporary.replace(path)

@@ -1,64 +1,91 @@
-"""What can be scored: interpolation, a model, or results that lie in a folder."""
+"""What can be scored: interpolation, a peer, a model, or results that lie in a folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import jax
 import numpy as np
 from PIL import Image
 
-from uav_jax.evaluation.dataset import EvalClip, find_clip, read_clip
+from uav_jax.evaluation.dataset import EvalClip, Frame, checked, stream_clip
+from uav_jax.evaluation.layouts import find_clip
+from uav_jax.evaluation.peers import PEERS, load_peer
 from uav_jax.pipeline.upscale import Upscaler, to_bytes
-from uav_jax.weights.model_files import DEFAULT_MODEL
+from uav_jax.provenance import hash_path, hash_values
+from uav_jax.weights.model_files import DEFAULT_MODEL, find_model
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
-Method = Callable[[EvalClip], np.ndarray]
-"""``method(clip) -> uint8 (T, 4H, 4W, 3)``."""
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """``run(clip)`` gives uint8 frames ``(4h, 4w, 3)`` one by one; ``about`` says what it is."""
+
+    run: Callable[[EvalClip], Iterator[Frame]]
+    about: dict = field(default_factory=dict)
 
 
-def interpolation(resample: Image.Resampling) -> Method:
+def interpolation(name: str) -> Method:
     """Pillow's filter, 4 times, frame by frame."""
 
-    def run(clip: EvalClip) -> np.ndarray:
-        _, H, W, _ = clip.low_res.shape
-        frames = (Image.fromarray(f).resize((4 * W, 4 * H), resample) for f in clip.low_res)
-        return np.stack([np.asarray(f) for f in frames])
+    def run(clip: EvalClip) -> Iterator[Frame]:
+        _, H, W, _ = clip.shape
+        for frame in clip.low_res:
+            yield np.asarray(Image.fromarray(frame).resize((W, H), FILTERS[name]))
 
-    return run
+    return Method(run, {"what": f"Pillow's {name} filter"})
+
+
+def peer(name: str) -> Method:
+    """Another upscaler through ncnn, frame by frame."""
+    upscale = load_peer(name)
+    return Method(lambda clip: map(upscale, clip.low_res), {"what": PEERS[name].about})
 
 
 def model(name: str) -> Method:
     """A model with its own default settings."""
+    directory = find_model(name).directory
     upscaler = Upscaler.from_pretrained(name)
-    return lambda clip: to_bytes(np.concatenate(list(upscaler.upscale(clip.low_res))))
+    settings = asdict(upscaler.defaults)
+
+    def run(clip: EvalClip) -> Iterator[Frame]:
+        for group in upscaler.upscale(clip.low_res):
+            yield from to_bytes(group)
+
+    about = {"what": "uav_jax", "settings": settings, "settings_sha256": hash_values(settings)}
+    about |= {"weights_sha256": hash_path(directory), "dtype": "float32"}
+    return Method(run, about | {"device": jax.devices()[0].device_kind})
 
 
 def results(folder: Path) -> Method:
     """Finished results: ``folder/<clip>.*`` or a folder of frames ``folder/<clip>``."""
 
-    def run(clip: EvalClip) -> np.ndarray:
-        frames = read_clip(find_clip(folder, clip.name))
-        if frames.shape != clip.truth.shape:
-            raise ValueError(
-                f"{folder}: {clip.name} is {frames.shape[:3]}, the truth {clip.truth.shape[:3]} "
-                "(frames, height, width)"
-            )
-        return frames
+    def run(clip: EvalClip) -> Iterator[Frame]:
+        path = find_clip(folder, clip.name)
+        return checked(stream_clip(path), clip.shape, str(path))
 
-    return run
+    return Method(run, {"what": "finished results"})
+
+
+def truth() -> Method:
+    """The truth itself: what a perfect result would score."""
+    return Method(lambda clip: clip.truth(), {"what": "the truth"})
 
 
 def find_method(name: str) -> Method:
-    """``bicubic``, ``lanczos``, ``truth``, ``default``, a model directory or a results folder."""
+    """A filter, a peer, ``truth``, ``default``, a model directory or a results folder."""
     if name in FILTERS:
-        return interpolation(FILTERS[name])
+        return interpolation(name)
+    if name in PEERS:
+        return peer(name)
     if name == "truth":
-        return lambda clip: clip.truth
+        return truth()
     if name == DEFAULT_MODEL or (Path(name) / "unet").is_dir():
         return model(name)
     if Path(name).is_dir():
         return results(Path(name))
     raise ValueError(
-        f"unknown method {name!r}: expected {', '.join(FILTERS)}, truth, {DEFAULT_MODEL}, a model "
-        "directory, or a folder of results"
+        f"unknown method {name!r}: expected {', '.join((*FILTERS, *PEERS))}, truth, "
+        f"{DEFAULT_MODEL}, a model directory, or a folder of results"
     )

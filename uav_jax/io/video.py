@@ -1,6 +1,6 @@
 """Video files through PyAV: frames with their timestamps in, frames and untouched audio out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -57,12 +57,29 @@ def read_video(path: Path) -> Clip:
         raise ValueError(f"{path} cannot be read as a video: {error.strerror}") from error
 
 
-def _read(container, path: Path) -> Clip:
+def stream_video(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """The frames of a video one by one, as ``read_video`` has them; ``ValueError`` likewise."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist")
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(_pictures(container, path)):
+                yield rotated(frame.to_ndarray(format="rgb24"), frame.rotation)
+    except FFmpegError as error:
+        raise ValueError(f"{path} cannot be read as a video: {error.strerror}") from error
+
+
+def _pictures(container, path: Path):
+    """The first stream of moving pictures."""
     streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
     if not streams:
         raise ValueError(f"{path} has no video stream")
-    stream = streams[0]
-    stream.thread_type = "AUTO"
+    streams[0].thread_type = "AUTO"
+    return streams[0]
+
+
+def _read(container, path: Path) -> Clip:
+    stream = _pictures(container, path)
     frames, pts, durations, packets, end = [], [], [], 0, 0.0
     for packet in container.demux(stream, *container.streams.audio):
         if packet.pts is not None and packet.size:

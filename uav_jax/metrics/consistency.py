@@ -1,16 +1,23 @@
-"""Temporal consistency: the warping error E*warp (Lai et al., ECCV 2018, equation 9).
+"""Temporal consistency: the warping error E*warp (Lai et al., ECCV 2018, equation 9), and flicker.
 
     E_t = mean_{p in M_t} |y_{t+1}(p + f_t(p)) - y_t(p)|^2,   E*warp = 1000 mean_t E_t       (1)
 
-y are RGB frames in [0, 1] of the clip that is scored; the flow f_t and the mask M_t of pixels that
-are visible in both frames come from the *truth*, so that a blurred clip gains nothing by it. Flow
-is scikit-image's iterative Lucas-Kanade (Le Besnerais & Champagnat, 2005). A pixel counts where
-forward and backward flow agree, |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5, and where its target lies
-in the frame. Numbers with another flow differ; compare within one table.
+y are RGB frames in [0, 1] of the clip that is scored. The flow f_t and the mask M_t of pixels that
+are visible in both frames come from the *truth*, so that a blurred clip gains nothing by it; the
+self-consistency variant takes them from the scored clip itself, which needs no truth but rewards
+blur. Flow is scikit-image's iterative Lucas-Kanade (Le Besnerais & Champagnat, 2005) on frames
+reduced by the smallest whole factor that leaves at most ``TRUTH_PIXELS`` or ``SELF_PIXELS``. A
+pixel counts where forward and backward flow agree, |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5, and
+where its target lies in the frame. Numbers with another flow differ; compare within one table.
+
+Flicker is what changes direction from frame to frame:
+
+    F_t = mean_p |y_{t-1} - 2 y_t + y_{t+1}| / 2   in 8-bit units                             (2)
+
+which steady brightening and slow motion leave near 0; the truth's own value stands beside it.
 """
 
-from dataclasses import dataclass
-from itertools import pairwise
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,49 +28,73 @@ from uav_jax.motion.warp import consistency_mask, warp
 
 MASK = {"alpha1": 0.01, "alpha2": 0.5}
 SCALE = 1000.0
+TRUTH_PIXELS = 300_000
+SELF_PIXELS = 75_000
+"""At most so many pixels of a frame go into the flow of equation (1) and of its variant."""
 
 
-@dataclass(frozen=True, slots=True)
-class TruthMotion:
-    """Flow from each truth frame to the next, in pixels (dx, dy), and where it can be trusted."""
+class Motion(NamedTuple):
+    """Flow from a frame to the next, in pixels (dx, dy), and where it can be trusted."""
 
-    forward: Float[np.ndarray, "P H W 2"]
-    mask: Float[np.ndarray, "P H W 1"]
+    forward: Float[Array, "H W 2"]
+    mask: Float[Array, "H W 1"]
 
 
-def lucas_kanade(a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, "H W 2"]:
-    """Flow (dx, dy) in pixels between uint8 RGB frames: b(p + flow(p)) looks like a(p)."""
+def _factor(height: int, width: int, pixels: int) -> int:
+    factor = 1
+    while (height // factor) * (width // factor) > pixels:
+        factor += 1
+    return factor
+
+
+def lucas_kanade(
+    a: UInt8[np.ndarray, "H W 3"], b: UInt8[np.ndarray, "H W 3"], pixels: int = TRUTH_PIXELS
+) -> Float[np.ndarray, "H W 2"]:
+    """Flow (dx, dy) in pixels between frames: b(p + flow(p)) looks like a(p)."""
     from skimage.color import rgb2gray
     from skimage.registration import optical_flow_ilk
+    from skimage.transform import downscale_local_mean, resize
 
-    rows, columns = optical_flow_ilk(rgb2gray(a), rgb2gray(b), radius=7, dtype=np.float32)
-    return np.stack([columns, rows], -1).astype(np.float32)
+    height, width = a.shape[:2]
+    factor = _factor(height, width, pixels)
+    gray = [downscale_local_mean(rgb2gray(frame), (factor, factor)) for frame in (a, b)]
+    rows, columns = optical_flow_ilk(*gray, radius=7, dtype=np.float32)
+    flow = np.stack([columns, rows], -1).astype(np.float32)
+    if factor == 1:
+        return flow
+    flow = resize(flow, (height, width, 2), order=1, preserve_range=True, anti_aliasing=False)
+    return np.asarray(factor * flow, np.float32)
 
 
-def truth_motion(truth: UInt8[np.ndarray, "T H W 3"]) -> TruthMotion:
-    """Motion of a clip of at least two frames."""
-    pairs = list(pairwise(truth))
-    forward = np.stack([lucas_kanade(a, b) for a, b in pairs])
-    backward = np.stack([lucas_kanade(b, a) for a, b in pairs])
-    return TruthMotion(forward, np.asarray(_mask(forward, backward)))
+def motion(
+    a: UInt8[np.ndarray, "H W 3"], b: UInt8[np.ndarray, "H W 3"], pixels: int = TRUTH_PIXELS
+) -> Motion:
+    """Motion from frame ``a`` to frame ``b``."""
+    forward, backward = lucas_kanade(a, b, pixels), lucas_kanade(b, a, pixels)
+    return Motion(jnp.asarray(forward), _mask(forward, backward))
 
 
 @jax.jit
 def _mask(forward: Array, backward: Array) -> Array:
+    forward, backward = forward[None], backward[None]
     inside = warp(jnp.ones((*forward.shape[:-1], 1)), forward) > 0.999
-    return consistency_mask(forward, backward, **MASK) * inside
+    return (consistency_mask(forward, backward, **MASK) * inside)[0]
 
 
 @jax.jit
-def _squared_error(frames: Array, forward: Array, mask: Array) -> Array:
-    frames = frames.astype(jnp.float32) / 255
-    error = jnp.square(warp(frames[1:], forward) - frames[:-1]) * mask
-    area = jnp.maximum(mask.sum((1, 2, 3)) * frames.shape[-1], 1)
-    return error.sum((1, 2, 3)) / area
-
-
 def warping_error(
-    frames: UInt8[np.ndarray, "T H W 3"], motion: TruthMotion
-) -> Float[np.ndarray, " P"]:
-    """Equation (1) before the mean over time, times 1000; 0 is perfectly steady."""
-    return SCALE * np.asarray(_squared_error(frames, motion.forward, motion.mask))
+    a: UInt8[Array, "H W 3"], b: UInt8[Array, "H W 3"], motion: Motion
+) -> Float[Array, ""]:
+    """Equation (1) before the mean over time, times 1000, of neighbouring frames; 0 is steady."""
+    first, second = (frame.astype(jnp.float32) / 255 for frame in (a, b))
+    error = jnp.square(warp(second[None], motion.forward[None])[0] - first) * motion.mask
+    return SCALE * jnp.sum(error) / jnp.maximum(jnp.sum(motion.mask) * first.shape[-1], 1)
+
+
+@jax.jit
+def flicker(
+    before: UInt8[Array, "H W 3"], frame: UInt8[Array, "H W 3"], after: UInt8[Array, "H W 3"]
+) -> Float[Array, ""]:
+    """Equation (2) for three neighbouring frames."""
+    x, y, z = (f.astype(jnp.float32) for f in (before, frame, after))
+    return jnp.mean(jnp.abs(x - 2 * y + z)) / 2

@@ -1,0 +1,123 @@
+"""The self-contained HTML page of an evaluation: tables, plots, x-t slices, and a slider."""
+
+import base64
+import io
+from importlib.resources import files
+
+import numpy as np
+from PIL import Image
+
+from uav_jax.evaluation.run import TRUTH, ClipResult, Pictures, Report
+from uav_jax.evaluation.scores import COSTS, MEASURES
+
+JPEG_QUALITY = 92
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#8b5a2b")
+"""Of methods, in order: told apart by colour-blind readers too (Okabe and Ito)."""
+
+
+def page(report: Report, clips: dict[str, ClipResult], title: str) -> str:
+    """The page as one string without any reference to other files."""
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(
+        files("uav_jax.evaluation").joinpath("report.html.j2").read_text()
+    )
+    shown = [m for m in MEASURES if any(m in r["mean"] for r in report.values())]
+    costs = [c for c in COSTS if any(c in r["mean"] for r in report.values())]
+    return template.render(
+        title=title,
+        columns=[(name, MEASURES[name].title) for name in shown] + [(c, COSTS[c]) for c in costs],
+        tables=[("mean of all clips", {m: r["mean"] for m, r in report.items()})]
+        + [(clip, result.means) for clip, result in clips.items()],
+        best={name: MEASURES[name].best for name in shown},
+        methods=list(report),
+        about={name: result["about"] for name, result in report.items()},
+        colours=dict(zip(report, COLOURS * len(report), strict=False)),
+        bars=[_bars(report, name) for name in shown],
+        clips=[_clip(name, result, shown) for name, result in clips.items()],
+    )
+
+
+def _data_uri(frame: np.ndarray, kind: str) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, kind, quality=JPEG_QUALITY)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _clip(name: str, result: ClipResult, shown: list[str]) -> dict:
+    pictures = result.pictures
+    versions = [v for v in pictures.middle if v != TRUTH]
+    if TRUTH in pictures.middle:
+        versions.append(TRUTH)
+    return {
+        "name": name,
+        "versions": versions,
+        "pictures": {v: _data_uri(pictures.middle[v], "jpeg") for v in versions},
+        "width": pictures.middle[versions[0]].shape[1],
+        "slices": {v: _slice(pictures, v) for v in versions},
+        "plots": [_lines(result, measure) for measure in shown],
+    }
+
+
+def _slice(pictures: Pictures, version: str) -> str:
+    """The x-t slice, every frame enlarged to a few rows so that short clips can be seen."""
+    rows = pictures.slice(version)
+    tall = max(1, 96 // len(rows))
+    return _data_uri(np.repeat(rows, tall, axis=0), "png")
+
+
+def _figure():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure) -> str:
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "report", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _trivial(method: str, measure: str) -> bool:
+    """Whether this is the truth's likeness to itself, which would only flatten a plot."""
+    return method == TRUTH and measure.startswith(("psnr", "ssim", "lpips"))
+
+
+def _lines(result: ClipResult, measure: str) -> str:
+    """One measure of one clip over its frames, a line a method."""
+    figure, axes = _figure()
+    for colour, (method, values) in zip(
+        COLOURS * len(result.per_frame), result.per_frame.items(), strict=False
+    ):
+        if measure in values and not _trivial(method, measure):
+            axes.plot(values[measure], color=colour, label=method, marker=".", linewidth=1.2)
+    axes.set(title=MEASURES[measure].title, xlabel="frame")
+    return _svg(figure)
+
+
+def _bars(report: Report, measure: str) -> str:
+    """One measure of every clip, a bar a method."""
+    figure, axes = _figure()
+    clips = list(next(iter(report.values()))["clips"])
+    width = 0.8 / len(report)
+    for number, (colour, result) in enumerate(
+        zip(COLOURS * len(report), report.values(), strict=False)
+    ):
+        if _trivial(list(report)[number], measure):
+            continue
+        heights = [result["clips"][clip].get(measure, np.nan) for clip in clips]
+        axes.bar(np.arange(len(clips)) + number * width - 0.4, heights, width, color=colour)
+    axes.set_xticks(np.arange(len(clips)) - width / 2, clips)
+    axes.set(title=MEASURES[measure].title)
+    if measure.startswith(("psnr", "ssim")) and axes.patches:
+        low = min(b.get_height() for b in axes.patches)  # pyright: ignore
+        axes.set_ylim(bottom=0.9 * low)
+    return _svg(figure)
