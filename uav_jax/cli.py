@@ -1,11 +1,12 @@
 """Command line of ``infer.py``."""
 
 import argparse
+import json
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jax
@@ -17,6 +18,7 @@ from uav_jax.io.frames import FrameWriter, image_files, read_frames
 from uav_jax.io.video import MP4_AUDIO, VIDEO_SUFFIXES, Clip, VideoWriter, read_video
 from uav_jax.pipeline.settings import NOISES, UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, output_size, reduce_large, to_bytes, with_overrides
+from uav_jax.provenance import result_record
 
 LINE_SECONDS = 30
 """Between two lines of progress in a log file."""
@@ -183,7 +185,10 @@ def upscale_file(
     save_image: bool = False,
     console: Console,
 ) -> Path:
-    """Upscales one clip to a video (and frames); returns the video's path."""
+    """Upscales one clip to a video (and frames); returns the video's path.
+
+    What it was made from goes into its metadata and into a JSON file beside it.
+    """
     with _progress(console) as bars:
         loading = bars.add_task("loading", total=1)
         clip = read_frames(source) if source.is_dir() else read_video(source)
@@ -193,9 +198,11 @@ def upscale_file(
         if reduced:
             console.print(f"{source.name} is large: reduced 4 times before upscaling, as published")
         height, width = output_size(*frames.shape[1:3])
+        record = result_record(source, upscaler.directory, asdict(settings), upscaler.dtype)
         writers: list[VideoWriter | FrameWriter] = []
         try:
-            writers.append(VideoWriter(target, clip, height, width))
+            comment = json.dumps(record, separators=(",", ":"))
+            writers.append(VideoWriter(target, clip, height, width, comment=comment))
             if save_image:
                 writers.append(FrameWriter(target.with_suffix("")))
             for group in upscaler.upscale(frames, settings, progress=_updates(console, bars)):
@@ -208,6 +215,7 @@ def upscale_file(
             for writer in writers:
                 writer.abort()
             raise
+        target.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     return target
 
 

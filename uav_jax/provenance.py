@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -45,6 +46,25 @@ def hash_path(path: Path) -> str:
         return hash_files([path], path.parent)
     files = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
     return hash_files(files, path)
+
+
+@cache
+def hash_once(path: Path) -> str:
+    """``hash_path`` of what does not change while the program runs, such as a model."""
+    return hash_path(path)
+
+
+def result_record(source: Path, model: Path, settings: dict, dtype: str) -> dict:
+    """All that an upscaled clip depends on."""
+    return {
+        **environment(),
+        "dtype": dtype,
+        "settings": settings,
+        "settings_sha256": hash_values(settings),
+        "weights_sha256": hash_once(model),
+        "input": source.name,
+        "input_sha256": hash_path(source),
+    }
 
 
 def hash_values(values: dict) -> str:

@@ -1,5 +1,6 @@
 """``infer.py`` as its user runs it, with the model that ships, on tiny clips."""
 
+import json
 import shutil
 
 import av
@@ -12,6 +13,7 @@ from tests.io.video_test import audio_packets, make_video, smooth_frames
 from uav_jax import cli
 from uav_jax.cli import keep_compiled_programs, main
 from uav_jax.io.video import read_video
+from uav_jax.provenance import hash_path, hash_values
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY
 
 FAST = ["-s", "1", "-n", "20", "-g", "1"]
@@ -29,7 +31,8 @@ def infer(*arguments) -> int:
 
 def test_a_video_comes_back_four_times_as_large_with_its_audio(clip, tmp_path):
     assert infer("-i", clip, "-o", tmp_path / "out") == 0
-    assert [p.name for p in (tmp_path / "out").iterdir()] == [NAME]
+    names = [NAME.replace(".mp4", ".json"), NAME]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     before, after = read_video(clip), read_video(tmp_path / "out" / NAME)
     assert after.frames.shape == (3, 64, 96, 3)
     assert (after.rate, after.time_base) == (before.rate, before.time_base)
@@ -47,6 +50,19 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(clip, tmp_path):
         files.append((tmp_path / f"{name}.mp4").read_bytes())
     assert files[0] == files[1]
     assert files[0] != files[2]
+
+
+def test_a_result_says_how_it_was_made(clip, tmp_path):
+    target = tmp_path / "a.mp4"
+    assert infer("-i", clip, "-o", target, "--seed", 3, "--prompt", 'a "cat" in Köln') == 0
+    record = json.loads(target.with_suffix(".json").read_text())
+    with av.open(str(target)) as container:
+        assert json.loads(container.metadata["comment"]) == record
+    assert record["settings"]["seed"] == 3 and record["settings"]["prompt"] == 'a "cat" in Köln'
+    assert record["input_sha256"] == hash_path(clip) and record["input"] == "clip.mp4"
+    assert record["weights_sha256"] == hash_path(DEFAULT_DIRECTORY)
+    assert record["settings_sha256"] == hash_values(record["settings"])
+    assert record["versions"]["jax"] == jax.__version__ and "cpu" in record["device"]
 
 
 def test_a_log_file_shows_progress(clip, tmp_path, monkeypatch, capsys):
@@ -71,7 +87,7 @@ def test_a_folder_of_videos_gives_one_result_each(clip, tmp_path):
         shutil.copy(clip, tmp_path / "in" / name)
     assert infer("-i", tmp_path / "in", "-o", tmp_path / "out", "--save_suffix", "x") == 0
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == ["a_n20_g1_s1_x.mp4", "b_n20_g1_s1_x.mp4"]
+    assert names == [f"{clip}_n20_g1_s1_x{kind}" for clip in "ab" for kind in (".json", ".mp4")]
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (9, 13)])

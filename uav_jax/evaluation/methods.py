@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import jax
 import numpy as np
 from PIL import Image
 
@@ -12,8 +11,8 @@ from uav_jax.evaluation.dataset import EvalClip, Frame, checked, stream_clip
 from uav_jax.evaluation.layouts import find_clip
 from uav_jax.evaluation.peers import PEERS, load_peer
 from uav_jax.pipeline.upscale import Upscaler, to_bytes
-from uav_jax.provenance import hash_path, hash_values
-from uav_jax.weights.model_files import DEFAULT_MODEL, find_model
+from uav_jax.provenance import hash_once, hash_values
+from uav_jax.weights.model_files import DEFAULT_MODEL
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
@@ -45,7 +44,6 @@ def peer(name: str) -> Method:
 
 def model(name: str) -> Method:
     """A model with its own default settings."""
-    directory = find_model(name).directory
     upscaler = Upscaler.from_pretrained(name)
     settings = asdict(upscaler.defaults)
 
@@ -54,8 +52,8 @@ def model(name: str) -> Method:
             yield from to_bytes(group)
 
     about = {"what": "uav_jax", "settings": settings, "settings_sha256": hash_values(settings)}
-    about |= {"weights_sha256": hash_path(directory), "dtype": "float32"}
-    return Method(run, about | {"device": jax.devices()[0].device_kind})
+    about |= {"weights_sha256": hash_once(upscaler.directory), "dtype": upscaler.dtype}
+    return Method(run, about)
 
 
 def results(folder: Path) -> Method:

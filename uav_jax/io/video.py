@@ -129,10 +129,14 @@ class VideoWriter:
     """Writes H.264 video with the timestamps and the audio packets of a source clip.
 
     The file appears under its name only when ``close`` succeeds; ``abort`` removes what there is.
+    ``comment`` is stored in its metadata.
     """
 
-    def __init__(self, path: Path, clip: Clip, height: int, width: int, *, crf: int = 15):
+    def __init__(
+        self, path: Path, clip: Clip, height: int, width: int, *, crf: int = 15, comment: str = ""
+    ):
         self._path = path
+        self._comment = comment
         self._temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
         self._clip = clip
         self._next = 0
@@ -158,6 +162,9 @@ class VideoWriter:
         context.color_primaries, context.color_trc = 1, 1
         self._stream = stream
         self._out.metadata.update(clip.metadata)
+        if self._comment:  # beside a comment that the source has
+            key = "description" if "comment" in clip.metadata else "comment"
+            self._out.metadata[key] = self._comment
         if clip.has_audio:
             self._source = av.open(str(clip.source))
             self._audio = {

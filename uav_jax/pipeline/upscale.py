@@ -55,6 +55,7 @@ class Upscaler:
     def __init__(self, files: ModelFiles, *, dtype: DTypeLike = jnp.float32):
         half: dict[str, Any] = dict(dtype=dtype, param_dtype=dtype)
         self._files = files
+        self.directory, self.dtype = files.directory, jnp.dtype(dtype).name
         self._full = dict(dtype=jnp.float32, param_dtype=jnp.float32)
         self.defaults = UpscaleSettings(**_from_json(files.defaults()))
         self.tokenizer = load_tokenizer(files.directory / "tokenizer")
