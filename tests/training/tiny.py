@@ -35,6 +35,9 @@ UNET = UNetConfig(
 )
 
 
+SMALLEST_UNET = replace(UNET, block_out_channels=(32,), only_cross_attention=(True,))
+
+
 def drawn(make) -> dict:
     """Parameters of a network from NumPy, which compiles nothing."""
     rng = np.random.RandomState(0)
@@ -56,8 +59,9 @@ def write_data(folder: Path) -> None:
         np.save(folder / "photos" / f"{i:03d}.npy", photo)
     (folder / "vae").mkdir()
     save_network(folder / "vae", drawn(partial(VideoAutoencoder, VAE)))
-    (folder / "unet").mkdir()
-    save_network(folder / "unet", drawn(partial(VideoUNet, UNET)))
+    for name, config in (("unet", UNET), ("smallest", SMALLEST_UNET)):
+        (folder / name).mkdir()
+        save_network(folder / name, drawn(partial(VideoUNet, config)))
 
 
 def tiny_recipe(folder: Path, *, steps: int, **fields) -> TrainConfig:
@@ -93,12 +97,12 @@ def main() -> None:
         steps=int(steps),
         log_every=1,
         checkpoint_every=5,
-        unet_from=None,
+        unet=SMALLEST_UNET,
+        unet_from=str(Path(folder) / "smallest"),
         mesh=MeshConfig(**json.loads(mesh)),
     )
     data = replace(recipe.data, batch_size=8, crop=64, frames=1)
-    unet = replace(UNET, block_out_channels=(32,), only_cross_attention=(True,))
-    train(replace(recipe, data=data, unet=unet), Path(workdir))
+    train(replace(recipe, data=data), Path(workdir))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from uav_jax.evaluation.peers import PEERS
 from uav_jax.evaluation.run import ClipResult, Report, evaluate
 from uav_jax.evaluation.scores import COSTS, MEASURES, Scorer, chosen_measures
 from uav_jax.provenance import environment
+
+LINE_SECONDS = 30
+"""Between two lines of progress where there is no terminal."""
 
 EXAMPLES = """examples:
   evaluate.py data/clips --method bicubic --method default --html report.html
@@ -100,8 +104,14 @@ def scored(options: argparse.Namespace, console: Console) -> tuple[Report, dict[
         every = bars.add_task("clips", total=len(dataset.names))
         one = bars.add_task("")
 
+        last = time.monotonic()
+
         def progress(clip: str, done: int, frames: int) -> None:
+            nonlocal last
             bars.update(one, description=clip, completed=done, total=frames)
+            if not console.is_terminal and time.monotonic() - last >= LINE_SECONDS:
+                last = time.monotonic()
+                console.print(f"{clip} {done}/{frames}")
             if done == frames:
                 bars.advance(every)
 
