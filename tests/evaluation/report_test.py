@@ -5,6 +5,8 @@ import re
 import pytest
 
 from tests.browser import needs_chromium, opened
+from tests.evaluation.conftest import write_frames
+from tests.metrics.consistency_test import panning
 from uav_jax.evaluation.cli import main
 
 
@@ -22,6 +24,15 @@ def test_the_page_refers_to_nothing_outside_itself(report):
     links = re.findall(r"""(?:src|href)=["']([^"']+)""", text)
     assert links and all(link.startswith(("data:", "#")) for link in links)
     assert not re.findall(r"url\((?!#)", text)
+
+
+def test_a_method_that_was_left_out_is_not_on_the_page(data, tmp_path):
+    write_frames(tmp_path / "short" / "first", panning(frames=3))
+    write_frames(tmp_path / "short" / "second", panning(frames=2))
+    methods = ["--method", str(tmp_path / "short"), "--method", "bicubic"]
+    path = tmp_path / "report.html"
+    assert main([str(data), *methods, "--metrics", "psnr_rgb", "--html", str(path)]) == 2
+    assert "bicubic" in path.read_text() and "short" not in path.read_text()
 
 
 @needs_chromium

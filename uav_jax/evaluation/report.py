@@ -25,6 +25,7 @@ def page(report: Report, clips: dict[str, ClipResult], title: str) -> str:
     )
     shown = [m for m in MEASURES if any(m in r["mean"] for r in report.values())]
     costs = [c for c in COSTS if any(c in r["mean"] for r in report.values())]
+    colours: dict[str, str] = dict(zip(report, COLOURS * len(report), strict=False))
     return template.render(
         title=title,
         columns=[(name, MEASURES[name].title) for name in shown] + [(c, COSTS[c]) for c in costs],
@@ -33,9 +34,9 @@ def page(report: Report, clips: dict[str, ClipResult], title: str) -> str:
         best={name: MEASURES[name].best for name in shown},
         methods=list(report),
         about={name: result["about"] for name, result in report.items()},
-        colours=dict(zip(report, COLOURS * len(report), strict=False)),
-        bars=[_bars(report, name) for name in shown],
-        clips=[_clip(name, result, shown) for name, result in clips.items()],
+        colours=colours,
+        bars=[_bars(report, name, colours) for name in shown],
+        clips=[_clip(name, result, shown, colours) for name, result in clips.items()],
     )
 
 
@@ -45,9 +46,9 @@ def _data_uri(frame: np.ndarray, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _clip(name: str, result: ClipResult, shown: list[str]) -> dict:
+def _clip(name: str, result: ClipResult, shown: list[str], colours: dict[str, str]) -> dict:
     pictures = result.pictures
-    versions = [v for v in pictures.middle if v != TRUTH]
+    versions = [method for method in colours if method != TRUTH]
     if TRUTH in pictures.middle:
         versions.append(TRUTH)
     return {
@@ -56,7 +57,7 @@ def _clip(name: str, result: ClipResult, shown: list[str]) -> dict:
         "pictures": {v: _data_uri(pictures.middle[v], "jpeg") for v in versions},
         "width": pictures.middle[versions[0]].shape[1],
         "slices": {v: _slice(pictures, v) for v in versions},
-        "plots": [_lines(result, measure) for measure in shown],
+        "plots": [_lines(result, measure, colours) for measure in shown],
     }
 
 
@@ -91,30 +92,28 @@ def _trivial(method: str, measure: str) -> bool:
     return method == TRUTH and measure.startswith(("psnr", "ssim", "lpips"))
 
 
-def _lines(result: ClipResult, measure: str) -> str:
+def _lines(result: ClipResult, measure: str, colours: dict[str, str]) -> str:
     """One measure of one clip over its frames, a line a method."""
     figure, axes = _figure()
-    for colour, (method, values) in zip(
-        COLOURS * len(result.per_frame), result.per_frame.items(), strict=False
-    ):
-        if measure in values and not _trivial(method, measure):
-            axes.plot(values[measure], color=colour, label=method, marker=".", linewidth=1.2)
+    for method, colour in colours.items():
+        values = result.per_frame[method].get(measure)
+        if values and not _trivial(method, measure):
+            axes.plot(values, color=colour, marker=".", linewidth=1.2)
     axes.set(title=MEASURES[measure].title, xlabel="frame")
     return _svg(figure)
 
 
-def _bars(report: Report, measure: str) -> str:
+def _bars(report: Report, measure: str, colours: dict[str, str]) -> str:
     """One measure of every clip, a bar a method."""
     figure, axes = _figure()
     clips = list(next(iter(report.values()))["clips"])
     width = 0.8 / len(report)
-    for number, (colour, result) in enumerate(
-        zip(COLOURS * len(report), report.values(), strict=False)
-    ):
-        if _trivial(list(report)[number], measure):
+    for number, (method, result) in enumerate(report.items()):
+        if _trivial(method, measure):
             continue
         heights = [result["clips"][clip].get(measure, np.nan) for clip in clips]
-        axes.bar(np.arange(len(clips)) + number * width - 0.4, heights, width, color=colour)
+        places = np.arange(len(clips)) + number * width - 0.4
+        axes.bar(places, heights, width, color=colours[method])
     axes.set_xticks(np.arange(len(clips)) - width / 2, clips)
     axes.set(title=MEASURES[measure].title)
     if measure.startswith(("psnr", "ssim")) and axes.patches:
