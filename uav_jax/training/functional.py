@@ -1,6 +1,6 @@
 """Networks as pure functions of a flat ``name -> array`` dictionary."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -35,11 +35,17 @@ class Functional(Generic[Network]):
         return nnx.merge(self.graph, nnx.map_state(value, self.state))
 
 
-def initialise(make: Callable[..., nnx.Module], seed: int) -> Parameters:
-    """Freshly drawn parameters of ``make(rngs=...)``, drawn inside one jitted program."""
+def initialise(
+    make: Callable[..., nnx.Module], seed: int, names: Container[str] | None = None
+) -> Parameters:
+    """Freshly drawn parameters of ``make(rngs=...)``, drawn inside one jitted program.
+
+    With ``names`` only those; their values do not depend on which others are drawn.
+    """
 
     @jax.jit
     def draw(key: Array) -> Parameters:
-        return {name: v[...] for name, v in flat_state(make(rngs=nnx.Rngs(key))).items()}
+        drawn = flat_state(make(rngs=nnx.Rngs(key)))
+        return {name: v[...] for name, v in drawn.items() if names is None or name in names}
 
     return draw(jax.random.key(seed))

@@ -23,8 +23,8 @@ from uav_jax.training.log import RunLog, Watchman
 from uav_jax.training.mesh import (
     batch_shardings,
     batch_ways,
-    frozen_shardings,
     gathered,
+    gathered_shardings,
     parameter_shardings,
     place,
     place_batch,
@@ -124,11 +124,10 @@ def stored(parameters: Parameters, dtype: str) -> Parameters:
 
 def compiled_step(config: TrainConfig, task: Task, mesh: Mesh, state, frozen, batch: Mapping):
     """The jitted step with every argument's and result's sharding; ``state`` is donated."""
-    at_once = config.mesh.divide == "trained"
 
     def gather(parameters: Parameters) -> Parameters:
-        whole = replicated(mesh)
-        return jax.lax.with_sharding_constraint(parameters, whole) if at_once else parameters
+        used = gathered_shardings(mesh, config.mesh, parameters)
+        return jax.lax.with_sharding_constraint(parameters, used)
 
     step = make_train_step(task.loss, config.optimizer, config.accumulate, gather)
     state_shardings = parameter_shardings(mesh, state)
@@ -137,7 +136,7 @@ def compiled_step(config: TrainConfig, task: Task, mesh: Mesh, state, frozen, ba
         donate_argnums=0,
         in_shardings=(
             state_shardings,
-            frozen_shardings(mesh, config.mesh, frozen),
+            gathered_shardings(mesh, config.mesh, frozen),
             batch_shardings(mesh, batch),
             replicated(mesh),
         ),
@@ -158,7 +157,7 @@ class Run:
         self.config, self.workdir = config, workdir
         self.task = make_task(config)
         frozen = stored(self.task.frozen, config.frozen_dtype)
-        self.frozen = place(frozen, frozen_shardings(self.mesh, config.mesh, frozen))
+        self.frozen = place(frozen, gathered_shardings(self.mesh, config.mesh, frozen))
         state = initial_state(self.task.trained, config.optimizer)
         self.state = place(state, parameter_shardings(self.mesh, state))
         self.checkpoints = Checkpoints(

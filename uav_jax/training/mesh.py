@@ -113,8 +113,8 @@ def parameter_shardings(mesh: Mesh | AbstractMesh, tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: parameter_sharding(mesh, leaf.shape), tree)
 
 
-def frozen_shardings(mesh: Mesh | AbstractMesh, config: MeshConfig, tree: Tree) -> Tree:
-    """The sharding of every frozen array."""
+def gathered_shardings(mesh: Mesh | AbstractMesh, config: MeshConfig, tree: Tree) -> Tree:
+    """The sharding in which the loss meets every array: frozen, trained, and its gradient."""
     if config.divide == "everything":
         return parameter_shardings(mesh, tree)
     return jax.tree.map(lambda _: replicated(mesh), tree)

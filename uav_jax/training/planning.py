@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from uav_jax.pipeline.prompt import MAX_TOKENS
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.loop import check_mesh, compiled_step, stored
-from uav_jax.training.mesh import batch_shardings, frozen_shardings, parameter_shardings
+from uav_jax.training.mesh import batch_shardings, gathered_shardings, parameter_shardings
 from uav_jax.training.sources import Shapes
 from uav_jax.training.step import TrainState, initial_state
 from uav_jax.training.task import Task, own
@@ -73,11 +73,11 @@ def describe(config: TrainConfig, mesh: Mesh | AbstractMesh) -> str:
     task, state, frozen = _shapes(config)
     trained, rest = _count(own(task.trained)), _count(task.rest)
     adversary = _count(task.trained) - trained
-    divided = parameter_shardings(mesh, task.trained)
+    used = gathered_shardings(mesh, config.mesh, task.trained)
     memory = {
         "weights, average, moments": _bytes_per_device(state, parameter_shardings(mesh, state)),
-        "gradient": _bytes_per_device(task.trained, divided),
-        "frozen": _bytes_per_device(frozen, frozen_shardings(mesh, config.mesh, frozen)),
+        "gathered weights, gradient": 2 * _bytes_per_device(task.trained, used),
+        "frozen": _bytes_per_device(frozen, gathered_shardings(mesh, config.mesh, frozen)),
         "batch": _bytes_per_device(
             batch_shapes(config), batch_shardings(mesh, batch_shapes(config))
         ),
@@ -95,8 +95,8 @@ def describe(config: TrainConfig, mesh: Mesh | AbstractMesh) -> str:
     ]
     if adversary:
         lines.insert(4, f"adversary   {adversary:,} trained beside it")
-    lines += [f"{name:25} {value / GIB:8.3f} GiB a device" for name, value in memory.items()]
-    lines.append(f"{'sum without activations':25} {sum(memory.values()) / GIB:8.3f} GiB a device")
+    lines += [f"{name:27} {value / GIB:8.3f} GiB a device" for name, value in memory.items()]
+    lines.append(f"{'sum without activations':27} {sum(memory.values()) / GIB:8.3f} GiB a device")
     return "\n".join(lines)
 
 

@@ -50,9 +50,8 @@ class Files:
                 f"{folder}: {len(wrong)} tensors do not fit this recipe's {name}, "
                 f"among them {wrong[0]} {loaded[wrong[0]].shape}"
             )
-        if len(loaded) == len(shapes):
-            return loaded
-        return {**initialise(make, seed), **loaded}
+        missing = set(shapes) - set(loaded)
+        return {**initialise(make, seed, missing), **loaded} if missing else loaded
 
     def lpips(self, config: TrainConfig) -> Parameters:
         """See ``Source``."""
