@@ -152,11 +152,14 @@ def test_the_plan_counts_parameters_and_divides_memory(folder):
 
 def test_collectives_are_counted_with_their_bytes():
     program = """
-      %a = f32[8,4]{1,0} all-gather(f32[2,4] %x), channel_id=1, dimensions={0}
+      %a = f32[8,4]{1,0} all-gather(f32[2,4] %x), channel_id=1, metadata={op_name="jit(step)/x"}
       %a.1 = f32[8,4]{1,0} all-gather(f32[2,4] %x), channel_id=1, dimensions={0}
       %b = (bf16[16]{0}, bf16[16]{0}) all-reduce-start(bf16[16] %y)
       %c = bf16[16]{0} all-reduce-done(%b)
       %d = f32[8]{0} add(f32[8] %all-reduce.1, f32[8] %e)
     """
     assert estimated_cycles('%a = f32[8] x, backend_config={"estimated_cycles":"12"}\n' * 2) == 24
-    assert collectives(program) == {"all-gather": (1, 128), "all-reduce": (1, 64)}
+    assert collectives(program) == [
+        ("all-gather", 128, "jit(step)/x"),
+        ("all-reduce", 64, "no name"),
+    ]

@@ -5,6 +5,7 @@ import resource
 import time
 from collections.abc import Mapping
 from math import prod
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,10 @@ HBM = {"v4": 32, "v5e": 16, "v5p": 95, "v6e": 32}
 """GiB of memory of a chip."""
 
 COLLECTIVES = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
+
+
+LARGEST = 8
+"""Collectives that a report names."""
 
 
 def batch_shapes(config: TrainConfig) -> dict[str, jax.ShapeDtypeStruct]:
@@ -147,13 +152,24 @@ def _report(compiled: jax.stages.Compiled, topology: str, seconds: float) -> lis
     cycles = estimated_cycles(program)
     if cycles:
         lines.append(f"estimate    {cycles:.4g} cycles (the compiler's, summed over the program)")
-    counts = collectives(program)
-    return lines + [
-        f"{name:18} {n:5} of {size / GIB:.3f} GiB" for name, (n, size) in counts.items()
-    ]
+    found = collectives(program)
+    for kind in COLLECTIVES:
+        sizes = [collective.size for collective in found if collective.kind == kind]
+        if sizes:
+            lines.append(f"{kind:18} {len(sizes):5} of {sum(sizes) / GIB:.3f} GiB")
+    largest = sorted(found, key=lambda collective: -collective.size)[:LARGEST]
+    return lines + [f"  {c.size / GIB:.3f} GiB {c.kind} of {c.source}" for c in largest]
 
 
 _BYTES = {"f32": 4, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "pred": 1, "u8": 1, "s8": 1}
+
+
+class Collective(NamedTuple):
+    """A collective: its kind, the bytes of its result, and the operation that it comes from."""
+
+    kind: str
+    size: int
+    source: str
 
 
 def estimated_cycles(program: str) -> int:
@@ -161,27 +177,22 @@ def estimated_cycles(program: str) -> int:
     return sum(int(number) for number in re.findall(r'"estimated_cycles":"(\d+)"', program))
 
 
-def collectives(program: str) -> dict[str, tuple[int, int]]:
-    """Number and bytes of results of each kind of collective in a compiled program's text.
+def collectives(program: str) -> list[Collective]:
+    """Every collective of a compiled program's text.
 
-    A collective that the compiler spread over several computations has one channel and counts once.
+    One that the compiler spread over several computations has one channel and counts once.
     """
-    found = {}
-    for kind in COLLECTIVES:
-        channels: set[str] = set()
-        count = size = 0
-        for line in program.splitlines():
-            match = re.search(rf"= (.*?) {kind}(-start)?\(", line)
-            if match is None:
-                continue
-            channel = re.search(r"channel_id=(\d+)", line)
-            if channel and channel[1] in channels:
-                continue
-            channels |= {channel[1]} if channel else set()
-            count += 1
-            for dtype, dimensions in re.findall(r"\b([a-z]+\d*)\[([\d,]*)\]", match.group(1)):
-                shape = [int(d) for d in dimensions.split(",") if d]
-                size += _BYTES.get(dtype, 0) * prod(shape)
-        if count:
-            found[kind] = (count, size)
+    found: list[Collective] = []
+    channels: set[str] = set()
+    for line in program.splitlines():
+        match = re.search(rf"= (.*?) ({'|'.join(COLLECTIVES)})(-start)?\(", line)
+        channel = re.search(r"channel_id=(\d+)", line)
+        if match is None or (channel and channel[1] in channels):
+            continue
+        channels |= {channel[1]} if channel else set()
+        size = 0
+        for dtype, dimensions in re.findall(r"\b([a-z]+\d*)\[([\d,]*)\]", match[1]):
+            size += _BYTES.get(dtype, 0) * prod(int(d) for d in dimensions.split(",") if d)
+        source = re.search(r'op_name="([^"]*)"', line)
+        found.append(Collective(match[2], size, source[1] if source else "no name"))
     return found
