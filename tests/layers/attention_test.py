@@ -1,5 +1,10 @@
 """Attention in chunks, position buckets and rotary embedding."""
 
+import os
+import subprocess
+import sys
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,9 +21,42 @@ ROUNDING = 1e-6
 def test_attention_in_chunks_is_the_same_attention(monkeypatch, limit):
     rng = np.random.RandomState(0)
     q, k, v = (jnp.asarray(rng.standard_normal((2, 17, 3, 4)), jnp.float32) for _ in range(3))
-    whole = attention(q, k, v)
+
+    def run(q, k, v):
+        result = attention(q, k, v)
+        return jnp.sum(result**2), result
+
+    grad = jax.grad(run, argnums=(0, 1, 2), has_aux=True)
+    whole = grad(q, k, v)
     monkeypatch.setattr(module, "MAX_SCORES", limit)
-    assert jnp.abs(attention(q, k, v) - whole).max() <= ROUNDING
+    monkeypatch.setattr(module, "SMALLEST_CHUNK", 1)
+    assert "scan" in str(jax.make_jaxpr(grad)(q, k, v))
+    for ours, expected in zip(jax.tree.leaves(grad(q, k, v)), jax.tree.leaves(whole), strict=True):
+        assert jnp.abs(ours - expected).max() <= 10 * ROUNDING
+
+
+GATHERS = """
+import jax, jax.numpy as jnp
+from jax.sharding import PartitionSpec
+from uav_jax.layers import attention as module
+module.MAX_SCORES = module.SMALLEST_CHUNK = 4
+mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+sharding = jax.NamedSharding(mesh, PartitionSpec("data"))
+x = jax.ShapeDtypeStruct((8, 32, 2, 4), jnp.float32)
+compiled = jax.jit(module.attention, in_shardings=sharding).lower(x, x, x).compile()
+text = compiled.as_text()
+assert "while" in text
+print(sum(text.count(kind) for kind in ("all-gather", "all-to-all", "all-reduce", "permute")))
+"""
+
+
+def test_a_batch_divided_over_devices_stays_where_it_is():
+    flags = "--xla_force_host_platform_device_count=8"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", GATHERS]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0"]
 
 
 def test_attention_to_equal_keys_is_the_mean_of_the_values():

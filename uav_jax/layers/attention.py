@@ -18,6 +18,9 @@ from uav_jax.shapes import Video
 MAX_SCORES = 2**25
 """Scores materialised at once (float32 values); larger attention is computed in query chunks."""
 
+SMALLEST_CHUNK = 64
+"""Queries that are computed together however large the batch: it may be divided over devices."""
+
 
 def _attend(q: Array, k: Array, v: Array, bias: Array | None) -> Array:
     scores = jnp.einsum("bqnd,bknd->bnqk", q, k, preferred_element_type=jnp.float32)
@@ -35,22 +38,21 @@ def attention(
 ) -> Float[Array, "B Q N d"]:
     """Attention with queries that are already scaled; exact, in bounded memory.
 
-    Above ``MAX_SCORES`` scores the queries are walked in chunks, so nothing of size Q x K exists.
+    Above ``MAX_SCORES`` scores the queries are walked in chunks, so nothing of size Q x K exists,
+    also not in the backward pass.
     ``bias`` is only supported for sizes that need no chunks (causal text, time).
     """
     B, Q, N, d = q.shape
     K = k.shape[1]
-    if B * N * Q * K <= MAX_SCORES or bias is not None:
+    chunk = max(SMALLEST_CHUNK, MAX_SCORES // (B * N * K))
+    if chunk >= Q or bias is not None:
         return _attend(q, k, v, bias)
-    if B > 1:
-        return jax.lax.map(lambda qkv: attention(*(a[None] for a in qkv))[0], (q, k, v))
-    chunk = max(1, MAX_SCORES // (N * K))
     chunks = -(-Q // chunk)
-    q = jnp.pad(q[0], ((0, chunks * chunk - Q), (0, 0), (0, 0)))
-    out = jax.lax.map(
-        lambda part: _attend(part[None], k, v, None)[0], q.reshape(chunks, chunk, N, d)
-    )
-    return out.reshape(1, chunks * chunk, N, d)[:, :Q]
+    q = jnp.pad(q, ((0, 0), (0, chunks * chunk - Q), (0, 0), (0, 0)))
+    parts = jnp.moveaxis(q.reshape(B, chunks, chunk, N, d), 1, 0)
+    # Only queries are walked: a loop over B would gather a batch that is divided over devices.
+    out = jax.lax.map(jax.checkpoint(lambda part: _attend(part, k, v, None)), parts)
+    return jnp.moveaxis(out, 0, 1).reshape(B, chunks * chunk, N, d)[:, :Q]
 
 
 class CrossAttention(nnx.Module):
