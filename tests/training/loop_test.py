@@ -98,7 +98,7 @@ def test_a_run_that_died_between_checkpoints_goes_on_bit_for_bit(
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_records(recipe, tmp_path, monkeypatch):
-    def diverging(loss, config, accumulate):
+    def diverging(loss, config, accumulate, gather):
         def step(state, frozen, batch, key):
             state = state._replace(step=state.step + 1)
             loss = jnp.where(state.step > 2, jnp.nan, 0.5)

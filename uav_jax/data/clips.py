@@ -18,7 +18,7 @@ from PIL import Image
 
 from uav_jax.data.motion import camera_clip, random_path
 from uav_jax.io.frames import image_files, read_frame
-from uav_jax.io.video import VIDEO_SUFFIXES, rotated
+from uav_jax.io.video import VIDEO_SUFFIXES, rotated, stream_video
 
 HOLD_OUT = 16
 """Every so many-eth place by name is held out for validation."""
