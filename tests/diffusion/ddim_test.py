@@ -54,6 +54,17 @@ def test_extreme_step_counts_stay_inside_the_schedule(steps):
     assert plan.timesteps.min() >= 0 and plan.timesteps.max() <= 999
 
 
+def test_trailing_spacing_starts_at_the_noisiest_time_and_ends_clean():
+    config = ScheduleConfig(timestep_spacing="trailing")
+    assert ddim_steps(config, 1).timesteps.tolist() == [999]
+    steps = ddim_steps(config, 4)
+    assert steps.timesteps.tolist() == [999, 749, 499, 249]
+    assert np.array_equal(steps.alpha_previous[:-1], steps.alpha[1:])
+    assert steps.alpha_previous[-1] == alphas_cumprod(config)[0]
+    with pytest.raises(ValueError, match="timestep_spacing 'linspace'"):
+        ScheduleConfig(timestep_spacing="linspace")
+
+
 def test_another_prediction_type_is_refused():
     with pytest.raises(ValueError, match="epsilon"):
         ScheduleConfig.from_json({"prediction_type": "epsilon"})

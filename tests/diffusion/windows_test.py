@@ -42,3 +42,19 @@ def test_short_clips_are_one_window(frames):
 def test_no_frames_are_refused():
     with pytest.raises(ValueError, match="0 frames"):
         plan_windows(0)
+
+
+@pytest.mark.parametrize("frames", [5, 8, 9, 20, 32, 50])
+def test_a_stretch_has_the_weights_of_the_whole_clip(frames):
+    whole = np.zeros((frames, frames))  # by (first frame of the window, frame)
+    plan = plan_windows(frames)
+    whole[list(plan.starts)] = plan.weights
+    for start in range(0, frames, 6):
+        stop = min(start + 6, frames)
+        part = plan_windows(frames, start, stop)
+        found = np.zeros((frames, frames))
+        last = part.first + part.weights.shape[1]
+        found[[part.first + s for s in part.starts], part.first : last] = part.weights
+        assert np.allclose(found[:, start:stop], whole[:, start:stop])
+        wider = plan_windows(frames, start, stop, margin=1)
+        assert wider.first <= part.first and len(wider.starts) >= len(part.starts)

@@ -14,7 +14,8 @@ LARGE = str(FOLDER / "unet_temporal.py")
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "default").glob("*.py")), ids=lambda p: p.stem)
 def test_every_small_recipe_loads_and_is_named_for_its_stage(path):
-    assert load_recipe(path).stage == path.stem
+    recipe = load_recipe(path)
+    assert path.stem == ("few_step" if recipe.through_sampler else recipe.stage)
 
 
 def test_a_dry_run_counts_the_released_size(capsys):
@@ -46,6 +47,8 @@ def test_single_fields_can_be_changed_at_any_depth():
         ([SMALL, "--set", "optimizer.rate=1"], "no config field 'optimizer.rate'"),
         ([SMALL, "--set", "steps=0"], "steps 0 is not positive"),
         ([SMALL, "--set", "stage=films"], "stage 'films'"),
+        ([SMALL, "--set", "through_sampler=True"], "image_autoencoder has no sampler"),
+        ([SMALL, "--set", "lpips_stages=6"], "lpips_stages 6 is outside 1..5"),
         ([SMALL, "--set", "stage=flow"], "stage flow does not go with data kind 'photos'"),
         ([SMALL, "--set", "data.directory=/nowhere"], "/nowhere"),
         ([SMALL, "--set", "data.kind=films"], "data kind 'films'; expected one of photos"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.tiny import drawn, tiny_recipe, write_data
+from tests.training.tiny import SMALLEST_UNET, drawn, tiny_recipe, write_data
 from uav_jax.io.video import read_video
 from uav_jax.models.discriminator.config import DiscriminatorConfig
 from uav_jax.models.vae.config import VAEConfig
@@ -20,7 +20,8 @@ from uav_jax.training.checkpoint import Checkpoints, load_network, save_network
 from uav_jax.training.config import AdversarialConfig, OptimizerConfig, ValidationConfig
 from uav_jax.training.export import export
 from uav_jax.training.loop import train
-from uav_jax.weights.model_files import DEFAULT_DIRECTORY
+from uav_jax.training.sources import trained_beside
+from uav_jax.weights.model_files import DEFAULT_DIRECTORY, ModelFiles
 
 STEPS, EVERY = 100, 20
 LOSS_LEFT, LPIPS_LEFT = 0.85, 0.95
@@ -74,6 +75,43 @@ def test_the_adversary_acts_and_stays_out_of_the_network(finished, metrics):
     assert not any("/" in name for name in load_network(finished[1]))
 
 
+@pytest.fixture(scope="module")
+def through(finished, exportable, tmp_path_factory):
+    """Two steps in which the U-Net learns too."""
+    workdir = tmp_path_factory.mktemp("through")
+    recipe = dataclasses.replace(
+        exportable,
+        steps=2,
+        unet=SMALLEST_UNET,
+        unet_from=str(finished[1].parent / "smallest"),
+        through_sampler=True,
+        sampling_steps=1,
+        change_weight=0.2,
+        decoder_from=str(finished[1]),
+        adversarial=None,
+    )
+    train(recipe, workdir)
+    return workdir, recipe
+
+
+def test_the_unet_learns_through_the_sampler_and_is_kept_beside(through):
+    workdir, recipe = through
+    before, after = load_network(recipe.unet_from), trained_beside(workdir, "unet")
+    assert set(after) == set(before)
+    kernels = [name for name in after if name.endswith("kernel")]
+    assert all(not np.array_equal(after[name], before[name]) for name in kernels)
+    assert np.array_equal(after["rotary.freqs"], before["rotary.freqs"])
+    assert trained_beside(workdir / "best.safetensors", "unet").keys() == before.keys()
+    assert trained_beside(workdir, "vae_3d") == {}
+
+
+def test_what_learnt_beside_is_exported(through, tmp_path):
+    workdir, recipe = through
+    export(recipe, workdir, write_model_parts(tmp_path))
+    exported, learnt = ModelFiles(tmp_path).parameters("unet")[0], trained_beside(workdir, "unet")
+    assert all(np.allclose(exported[n], learnt[n], atol=1e-3) for n in learnt)
+
+
 def test_the_last_and_the_best_checkpoint_are_kept(finished, metrics):
     scores = {m["step"]: m["validation_lpips_vgg"] for m in metrics if "validation_psnr" in m}
     checkpoints = Checkpoints(finished[1], 1, validated=True)
@@ -94,15 +132,24 @@ def test_samples_and_curves_are_pictures(finished):
     assert list((finished[1] / "tensorboard").glob("events.*"))
 
 
-def test_the_exported_model_upscales_a_clip(finished, tmp_path):
+def write_model_parts(folder):
+    """What an export needs beside the trained networks; returns ``folder``."""
     for part in ("tokenizer", "text_encoder"):
-        shutil.copytree(DEFAULT_DIRECTORY / part, tmp_path / part)
-    _, workdir, recipe = finished
-    image = dataclasses.replace(recipe.vae, condition_channels=0)
-    (tmp_path / "image").mkdir()
-    save_network(tmp_path / "image", drawn(partial(VideoAutoencoder, image)))
-    recipe = dataclasses.replace(recipe, autoencoder_from=str(tmp_path / "image"))
-    export(recipe, workdir, tmp_path)
+        shutil.copytree(DEFAULT_DIRECTORY / part, folder / part)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exportable(finished, tmp_path_factory):
+    """The recipe with an image autoencoder to go with it."""
+    folder = tmp_path_factory.mktemp("image")
+    image = dataclasses.replace(finished[2].vae, condition_channels=0)
+    save_network(folder, drawn(partial(VideoAutoencoder, image)))
+    return dataclasses.replace(finished[2], autoencoder_from=str(folder))
+
+
+def test_the_exported_model_upscales_a_clip(finished, exportable, tmp_path):
+    export(exportable, finished[1], write_model_parts(tmp_path))
     upscaler = Upscaler.from_pretrained(str(tmp_path))
     clip = np.zeros((3, 16, 24, 3), np.uint8)
     settings = UpscaleSettings(inference_steps=2, guidance_scale=1.0)

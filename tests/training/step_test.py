@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from uav_jax.training.config import OptimizerConfig
-from uav_jax.training.losses import mean_squared_error, min_snr_weight
+from uav_jax.training.losses import change_error, mean_squared_error, min_snr_weight
 from uav_jax.training.standardise import standardised
-from uav_jax.training.step import initial_state, make_train_step
+from uav_jax.training.step import initial_state, learning_rate, make_train_step
 
 KEY = jax.random.key(0)
 PLAIN = OptimizerConfig(learning_rate=0.1, warmup_steps=0, clip_norm=None, ema_decay=0.9)
@@ -81,6 +81,19 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch(parts):
     assert split.trained["w"] == pytest.approx(np.asarray(whole.trained["w"]), abs=1e-6)
     for name, value in metrics.items():
         assert float(split_metrics[name]) == pytest.approx(float(value), rel=1e-6)
+
+
+def test_the_rate_falls_to_zero_after_the_warm_up():
+    config = OptimizerConfig(learning_rate=0.1, warmup_steps=10, decay_steps=20)
+    rates = [float(learning_rate(config)(step)) for step in (0, 5, 10, 20, 30, 40)]
+    assert rates == pytest.approx([0.01, 0.055, 0.1, 0.05, 0.0, 0.0])
+
+
+def test_the_change_error_sees_flicker_and_not_a_constant_error():
+    target = jnp.asarray(np.random.RandomState(0).uniform(-1, 1, (1, 3, 4, 4, 3)))
+    flicker = jnp.asarray([0.0, 0.2, -0.1])[None, :, None, None, None]
+    assert change_error(target + 0.3, target) == pytest.approx(0, abs=1e-6)
+    assert change_error(target + flicker, target) == pytest.approx(0.25)
 
 
 def test_min_snr_weights_equal_the_formula():

@@ -25,20 +25,26 @@ class DDIMSteps(NamedTuple):
 
 
 def ddim_steps(config: ScheduleConfig, steps: int) -> DDIMSteps:
-    """Timesteps ``i * (1000 // steps) + offset`` in descending order and their alphas.
+    """Timesteps in descending order and their alphas.
 
-    The step before time 0 has the alpha of time 0, or 1 with ``set_alpha_to_one``. ``ValueError``
-    unless 1 <= steps <= num_train_timesteps.
+    Spacing "leading": ``i * (1000 // steps) + offset``, as published. "trailing": the last of
+    ``steps`` equal stretches each, so that the first step starts from pure noise, as sampling does
+    (Lin et al., WACV 2024, section 3.3). The step before time 0 has the alpha of time 0, or 1 with
+    ``set_alpha_to_one``. ``ValueError`` unless 1 <= steps <= num_train_timesteps.
     """
     train_steps = config.num_train_timesteps
     if not 1 <= steps <= min(train_steps, MAX_STEPS):
         raise ValueError(f"steps {steps} is outside 1..{min(train_steps, MAX_STEPS)}")
     ratio = train_steps // steps
     timesteps = (np.arange(steps) * ratio)[::-1] + config.steps_offset
+    if config.timestep_spacing == "trailing":
+        timesteps = np.rint(np.arange(train_steps, 0, -train_steps / steps)) - 1
     timesteps = np.minimum(timesteps, train_steps - 1).astype(np.int32)
     alphas = alphas_cumprod(config)
     final = np.float32(1.0) if config.set_alpha_to_one else alphas[0]
     previous = timesteps - ratio
+    if config.timestep_spacing == "trailing":
+        previous = np.append(timesteps[1:], -1)
     return DDIMSteps(
         timesteps,
         alphas[timesteps],

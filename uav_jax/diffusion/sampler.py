@@ -1,19 +1,24 @@
-"""The denoising loop: guided v-prediction over temporal windows, DDIM, propagation as a hook on x0.
+"""The denoising loop: guided v-prediction over windows in time and tiles in space.
 
-    v  = v_neg + g (v_pos - v_neg),  windows merged                                          (1)
+    v  = sum over windows and tiles of their share times  v_neg + g (v_pos - v_neg)          (1)
     x0 = sqrt(a) x - sqrt(1 - a) v;  x0 <- propagate(x0) at the chosen steps                 (2)
     x  <- sqrt(a_prev) x0 + sqrt(1 - a_prev) eps(x, v)                                       (3)
 
-One ``lax.scan`` over the steps; the carry is the current latent only.
+Every step is denoised as a whole: shares blend at every step, not at the end. The network runs on
+rows, each one window of one tile, always of one shape, so that one compiled program serves clips of
+every length and frames of every size; over several devices the rows of a call are divided.
 """
 
+from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from uav_jax.diffusion.ddim import DDIMSteps, ddim_update
@@ -21,7 +26,7 @@ from uav_jax.diffusion.schedule import predict_x0
 from uav_jax.diffusion.windows import WindowPlan
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.motion.flow import ClipFlow
-from uav_jax.motion.propagation import PropagationConfig, propagate
+from uav_jax.motion.propagation import Carried, PropagationConfig, propagate
 from uav_jax.shapes import Text, Video
 
 
@@ -34,80 +39,112 @@ class Conditioning(NamedTuple):
     guidance_scale: Array  # () float
 
 
-def _predict_windows(
-    unet: VideoUNet,
-    latents: Video,
-    timestep: Array,
-    conditioning: Conditioning,
-    frames_WF: np.ndarray,
-    rows_at_once: int,
-) -> Float[Array, "W F H W 4"]:
-    """Guided v of every window. Rows (windows x prompts) run ``rows_at_once`` at a time."""
-    branches, windows = conditioning.text.shape[0], frames_WF.shape[0]
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Rectangles of one size that cover a frame, and what each contributes to each of its pixels.
 
-    def predict_row(row: Array) -> Array:
-        window, branch = row // branches, row % branches
-        frames = jnp.asarray(frames_WF)[window]
-        return unet(
-            latents[0, frames][None],
-            conditioning.low_res[0, frames][None],
-            timestep[None],
-            conditioning.noise_level[None],
-            conditioning.text[branch][None],
-        )[0]
+    ``shares`` of all rectangles add up to 1 at every pixel of the frame.
+    """
 
-    rows = jnp.arange(windows * branches)
-    v = jax.lax.map(predict_row, rows, batch_size=min(rows_at_once, len(rows)))
-    v = v.reshape(windows, branches, *v.shape[1:])
-    if branches == 1:
-        return v[:, 0]
-    return v[:, 1] + conditioning.guidance_scale * (v[:, 0] - v[:, 1])
+    corners: tuple[tuple[int, int], ...]
+    shares: Float[np.ndarray, "N h w 1"]
+
+    @classmethod
+    def whole(cls, height: int, width: int) -> "Places":
+        """The frame itself."""
+        return cls(((0, 0),), np.ones((1, height, width, 1), np.float32))
 
 
-def _merge(v_WFHWC: Array, plan_frames: np.ndarray, weights: Array, frames: int) -> Video:
-    """Windows added into the clip with their weights."""
-    if v_WFHWC.shape[0] == 1:
-        return v_WFHWC
-    rows = jnp.take_along_axis(weights, plan_frames, axis=1)
-    merged = jnp.zeros((frames, *v_WFHWC.shape[2:]), v_WFHWC.dtype)
-    weighted = v_WFHWC * rows[..., None, None, None]
-    return merged.at[plan_frames].add(weighted)[None]
+class Rows(NamedTuple):
+    """What one call of the network works on: R windows of tiles."""
+
+    frames: np.ndarray  # (R,) first frame
+    tops: np.ndarray  # (R,)
+    lefts: np.ndarray  # (R,)
+    weights: np.ndarray  # (R, F, h, w, 1) contribution, 0 for rows that only fill a call up
 
 
-@partial(jax.jit, static_argnames=("graph", "starts", "length", "rows_at_once", "propagation"))
-def _sample(
+def plan_rows(windows: WindowPlan, places: Places, at_once: int) -> list[Rows]:
+    """Every window of every place, ``at_once`` to a call; the last call is filled with copies."""
+    found = []
+    for (start, row), ((top, left), share) in product(
+        zip(windows.starts, windows.weights, strict=True),
+        zip(places.corners, places.shares, strict=True),
+    ):
+        weight = row[start : start + windows.length, None, None, None] * share
+        found.append((start, top, left, weight))
+    while len(found) % at_once:
+        start, top, left, weight = found[-1]
+        found.append((start, top, left, np.zeros_like(weight)))
+    calls = [found[i : i + at_once] for i in range(0, len(found), at_once)]
+    return [Rows(*(np.stack(column) for column in zip(*call, strict=True))) for call in calls]
+
+
+@partial(jax.jit, static_argnames=("shape", "sharding"))
+def _cut(x: Video, rows: tuple, *, shape: tuple[int, int, int], sharding) -> Video:
+    """Windows ``(R, F, h, w, C)`` of a clip ``(1, T, H, W, C)``."""
+
+    def cut(first, top, left):
+        return jax.lax.dynamic_slice(x[0], (first, top, left, 0), (*shape, x.shape[-1]))
+
+    cut_rows = jax.vmap(cut)(*rows)
+    if sharding is None:
+        return cut_rows
+    return jax.lax.with_sharding_constraint(cut_rows, sharding)
+
+
+@partial(jax.jit, static_argnames="graph")
+def guided(
     graph,
     state,
-    latents: Video,
-    conditioning: Conditioning,
-    steps: tuple[Array, ...],
-    propagates: Array | None,
+    latents: Float[Array, "R F h w 4"],
+    low_res: Float[Array, "R F h w 3"],
+    timestep: Array,
+    noise_level: Array,
+    text: Text,
+    guidance_scale: Array,
+) -> Float[Array, "R F h w 4"]:
+    """Guided v of rows: one branch for each prompt in ``text``."""
+    unet, rows = nnx.merge(graph, state), latents.shape[0]
+    level, time = jnp.full((rows,), noise_level), jnp.full((rows,), timestep)
+    branches = [
+        unet(latents, low_res, time, level, jnp.broadcast_to(prompt, (rows, *prompt.shape)))
+        for prompt in text
+    ]
+    if len(branches) == 1:
+        return branches[0]
+    return branches[1] + guidance_scale * (branches[0] - branches[1])
+
+
+@partial(jax.jit, donate_argnums=0)
+def _add(total: Video, v_RFhwC: Array, rows: tuple, weights: Array) -> Video:
+    """Rows added to the clip's v with their weights."""
+    _, F, h, w, C = v_RFhwC.shape
+    weighted = v_RFhwC * weights
+    for i, (first, top, left) in enumerate(zip(*rows, strict=True)):
+        at = (jnp.int32(0), first, top, left, jnp.int32(0))
+        part = jax.lax.dynamic_slice(total, at, (1, F, h, w, C)) + weighted[i]
+        total = jax.lax.dynamic_update_slice(total, part, at)
+    return total
+
+
+@partial(jax.jit, static_argnames="config")
+def _advance(
+    x: Video,
+    v: Video,
+    alpha: Array,
+    alpha_previous: Array,
     flow: ClipFlow | None,
-    merge_weights: Array,
+    carried: Carried | None,
     *,
-    starts: tuple[int, ...],
-    length: int,
-    rows_at_once: int,
-    propagation: PropagationConfig | None,
-) -> Video:
-    unet = nnx.merge(graph, state)
-    frames_WF = np.asarray(starts)[:, None] + np.arange(length)
-
-    mix = None
-    if propagation is not None and flow is not None:
-        mix = partial(propagate, forward=flow.forward, backward=flow.backward, config=propagation)
-
-    def step(x: Video, row):
-        (t, alpha, alpha_previous), propagate_now = row
-        v = _predict_windows(unet, x, t, conditioning, frames_WF, rows_at_once)
-        v = _merge(v, frames_WF, merge_weights, x.shape[1])
-        x0 = predict_x0(alpha, x, v)
-        if mix is not None:
-            x0 = jax.lax.cond(propagate_now, mix, lambda x0: x0, x0)
-        return ddim_update(alpha, alpha_previous, x, v, x0), None
-
-    flags = jnp.zeros(steps[0].shape[0], bool) if propagates is None else propagates
-    return jax.lax.scan(step, latents, (steps, flags))[0]
+    config: PropagationConfig | None,
+) -> tuple[Video, Video]:
+    """Equations (2) and (3); also the clean latents."""
+    x0 = predict_x0(alpha, x, v)
+    if config is not None:
+        assert flow is not None
+        x0 = propagate(x0, flow.forward, flow.backward, config, carried)
+    return ddim_update(alpha, alpha_previous, x, v, x0), x0
 
 
 def sample(
@@ -117,37 +154,54 @@ def sample(
     steps: DDIMSteps,
     windows: WindowPlan,
     *,
+    places: Places | None = None,
     propagation_steps: tuple[int, ...] = (),
     flow: ClipFlow | None = None,
     propagation: PropagationConfig | None = None,
+    carried: dict[int, Array] | None = None,
+    carried_at: int = 0,
+    carry_frame: int | None = None,
     rows_at_once: int = 2,
+    mesh: Mesh | None = None,
 ) -> Float[Array, "1 T H W 4"]:
-    """Clean latents from noise, one compiled program per shape.
+    """Clean latents from noise.
 
-    ``propagation_steps`` count from 0 at the noisiest step and need ``flow``. ``ValueError`` for a
-    step beyond the last.
+    ``propagation_steps`` count from 0 at the noisiest step and need ``flow``. ``carried`` holds, by
+    step, what an earlier stretch made of frame ``carried_at``; with ``carry_frame`` it is replaced
+    by what this one makes of that frame. ``rows_at_once`` windows go through the network together,
+    divided over the first axis of ``mesh``. ``ValueError`` for a step beyond the last.
     """
     count = len(steps.timesteps)
     for step in propagation_steps:
         if not 0 <= step < count:
             raise ValueError(f"propagation step {step} is outside 0..{count - 1}")
-    propagates = None
-    if propagation_steps:
-        assert flow is not None, "propagation needs flow"
-        propagates = np.isin(np.arange(count), propagation_steps)
-        propagation = propagation or PropagationConfig()
+    assert flow is not None or not propagation_steps, "propagation needs flow"
+    places = places or Places.whole(*latents.shape[2:4])
+    plan = plan_rows(windows, places, rows_at_once)
+    shape = (windows.length, *places.shares.shape[1:3])
+    sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
     graph, state = nnx.split(unet)
-    return _sample(
-        graph,
-        state,
-        latents,
-        conditioning,
-        tuple(map(jnp.asarray, steps)),
-        propagates,
-        flow if propagation_steps else None,
-        windows.weights,
-        starts=windows.starts,
-        length=windows.length,
-        rows_at_once=rows_at_once,
-        propagation=propagation if propagation_steps else None,
-    )
+    carried = {} if carried is None else carried
+    for number, (timestep, alpha, previous) in enumerate(zip(*steps, strict=True)):
+        total = jnp.zeros_like(latents)
+        for rows in plan:
+            where = (rows.frames, rows.tops, rows.lefts)
+            inputs = [
+                _cut(x, where, shape=shape, sharding=sharding)
+                for x in (latents, conditioning.low_res)
+            ]
+            v = guided(graph, state, *inputs, timestep, *conditioning[1:])
+            total = _add(total, v, where, rows.weights)
+        propagates = number in propagation_steps
+        latents, clean = _advance(
+            latents,
+            total,
+            alpha,
+            previous,
+            flow if propagates else None,
+            Carried(carried[number], carried_at) if propagates and number in carried else None,
+            config=(propagation or PropagationConfig()) if propagates else None,
+        )
+        if propagates and carry_frame is not None:
+            carried[number] = clean[:, carry_frame]
+    return latents

@@ -29,11 +29,16 @@ class ScheduleConfig:
     prediction_type: str = "v_prediction"
     set_alpha_to_one: bool = False
     steps_offset: int = 1
+    timestep_spacing: str = "leading"
 
     def __post_init__(self):
         if self.beta_schedule not in ("scaled_linear", "linear"):
             raise ValueError(
                 f"beta_schedule {self.beta_schedule!r}; supported: scaled_linear, linear"
+            )
+        if self.timestep_spacing not in ("leading", "trailing"):
+            raise ValueError(
+                f"timestep_spacing {self.timestep_spacing!r}; supported: leading, trailing"
             )
         if self.prediction_type != "v_prediction":
             raise ValueError(f"prediction_type {self.prediction_type!r}; supported: v_prediction")

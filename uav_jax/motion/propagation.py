@@ -5,11 +5,12 @@
     out_t = m_t * fused + (1 - m_t) * x_t,    m_t the consistency mask of the flow           (3)
 
 The backward pass runs over the input, the forward pass over the result of the backward pass; each
-keeps the frame that it starts with.
+keeps the frame that it starts with. Where a clip is worked on in stretches, the forward pass goes
+on from what an earlier stretch made of a frame that both have.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,27 +37,43 @@ class PropagationConfig:
             raise ValueError(f"fuse weight {self.fuse_weight} is outside 0..1")
 
 
+class Carried(NamedTuple):
+    """What an earlier stretch of the clip made of frame ``at`` of this one."""
+
+    frame: Float[Array, "B H W C"]
+    at: Array | int
+
+
 def flow_at(flow: Flow, height: int, width: int) -> Flow:
     """Flow reduced to another size by area averaging, its values scaled by the width ratio."""
     return resize(flow, height, width, area_matrix) * (width / flow.shape[3])
 
 
 def _pass(
-    x_TBHWC: Array, flows: Array, reverse: Array, config: PropagationConfig
+    x_TBHWC: Array,
+    flows: Array,
+    reverse: Array,
+    config: PropagationConfig,
+    carried: Carried | None = None,
 ) -> Float[Array, "T B H W C"]:
     """Equations (1) to (3) over frames 0, 1, ...; ``flows[t]`` leads from frame t + 1 to t."""
+    numbers = jnp.arange(len(x_TBHWC))
 
-    def step(previous: Array, inputs: tuple[Array, Array, Array]):
-        current, flow, back = inputs
+    def known(number: Array, out: Array) -> Array:
+        return out if carried is None else jnp.where(number == carried.at, carried.frame, out)
+
+    def step(previous: Array, inputs: tuple[Array, Array, Array, Array]):
+        current, flow, back, number = inputs
         warped = warp(previous, flow, sampling=config.sampling)
         mask = consistency_mask(flow, back, alpha1=config.alpha1, alpha2=config.alpha2)
         gamma = config.fuse_weight
         mixed = warped if config.mode == "copy" else gamma * warped + (1 - gamma) * current
-        out = mask * mixed + (1 - mask) * current
+        out = known(number, mask * mixed + (1 - mask) * current)
         return out, out
 
-    _, rest = jax.lax.scan(step, x_TBHWC[0], (x_TBHWC[1:], flows, reverse))
-    return jnp.concatenate([x_TBHWC[:1], rest])
+    start = known(numbers[0], x_TBHWC[0])
+    _, rest = jax.lax.scan(step, start, (x_TBHWC[1:], flows, reverse, numbers[1:]))
+    return jnp.concatenate([start[None], rest])
 
 
 def propagate(
@@ -64,6 +81,7 @@ def propagate(
     forward: Float[Array, "B T-1 h w 2"],
     backward: Float[Array, "B T-1 h w 2"],
     config: PropagationConfig,
+    carried: Carried | None = None,
 ) -> Video:
     """Latents mixed along both flows, which may be of another size.
 
@@ -75,5 +93,5 @@ def propagate(
     forward, backward = (rearrange(flow, "b t h w c -> t b h w c") for flow in flows)
     frames = rearrange(x, "b t h w c -> t b h w c")
     frames = _pass(frames[::-1], forward[::-1], backward[::-1], config)[::-1]
-    frames = _pass(frames, backward, forward, config)
+    frames = _pass(frames, backward, forward, config, carried)
     return rearrange(frames, "t b h w c -> b t h w c")

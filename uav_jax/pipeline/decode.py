@@ -1,6 +1,5 @@
-"""Latents to frames, group by group and tile by tile."""
+"""Latents to frames: groups of three frames, tile by tile, blended."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import jax
@@ -9,8 +8,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from uav_jax.diffusion.sampler import Places
+from uav_jax.diffusion.windows import plan_windows
 from uav_jax.models.vae.model import VideoAutoencoder
-from uav_jax.pipeline.tiling import Tile, blend_weights
 from uav_jax.shapes import UPSCALE, Video
 
 GROUP = 3
@@ -26,45 +26,72 @@ def _decode(graph, state, latents: Video, low_res: Video, weight: Array) -> Vide
 
 def decode_group(
     vae: VideoAutoencoder,
-    latents: Float[Array, "1 T h w 4"],
-    low_res: Float[Array, "1 T h w 3"],
+    latents: Float[Array, "B T h w 4"],
+    low_res: Float[Array, "B T h w 3"],
     weight: float = 1.0,
-) -> Float[Array, "1 T H W 3"]:
-    """One group of scaled latents to frames in [-1, 1]; ``low_res`` are the clean frames."""
+) -> Float[Array, "B T H W 3"]:
+    """Groups of scaled latents to frames in [-1, 1]; ``low_res`` are the clean frames."""
     graph, state = nnx.split(vae)
     return _decode(graph, state, latents, low_res, jnp.float32(weight))
 
 
-def decode_clip(
+Group = list[tuple[int, int, np.ndarray]]
+"""Parts ``(first, last + 1, weight of each frame)`` whose weighted frames make up a stretch."""
+
+
+def plan_groups(frames: int, start: int, stop: int, overlap: int) -> list[tuple[int, int, Group]]:
+    """Stretches of a scene of ``frames`` frames between ``start`` and ``stop``, and their groups.
+
+    Without ``overlap`` a stretch is a group, as published. With it, groups share that many frames
+    and what both made of a frame is averaged.
+    """
+    if not overlap:
+        spans = [(s, min(s + GROUP, stop)) for s in range(start, stop, GROUP)]
+        return [(a, b, [(a, b, np.ones(b - a, np.float32))]) for a, b in spans]
+    plan = plan_windows(frames, start, stop, window=GROUP, stride=GROUP - overlap)
+    found = []
+    for a in range(start, stop, GROUP):
+        b, parts = min(a + GROUP, stop), []
+        for first, weights in zip(plan.starts, plan.weights, strict=True):
+            of_stretch = weights[a - plan.first : b - plan.first]
+            if of_stretch.any():
+                at = plan.first + first
+                parts.append((at, at + plan.length, of_stretch))
+        found.append((a, b, parts))
+    return found
+
+
+def decode_frames(
     vae: VideoAutoencoder,
     latents: np.ndarray,
     low_res: np.ndarray,
-    tiles: list[Tile],
+    places: Places,
+    shares: np.ndarray,
     weight: float = 1.0,
-) -> Iterator[np.ndarray]:
-    """Groups of frames ``(<= 3, H, W, 3)`` in [-1, 1] of a clip ``(T, h, w, C)``, in order.
+    *,
+    at_once: int = 1,
+    sharding: jax.sharding.Sharding | None = None,
+) -> Float[np.ndarray, "T H W 3"]:
+    """A group ``(T, h, w, C)`` to frames in [-1, 1]; ``shares`` are those of ``places`` enlarged.
 
-    Tiles are decoded one after the other and blended, so memory holds one group.
+    ``at_once`` tiles go through the decoder together, divided as ``sharding`` says.
     """
-    height, width = low_res.shape[1:3]
-    shares = blend_weights(tiles, height, width, UPSCALE) if len(tiles) > 1 else [None]
-    for start in range(0, len(latents), GROUP):
-        group = slice(start, start + GROUP)
-        canvas = None
-        for tile, share in zip(tiles, shares, strict=True):
-            rows, columns = tile.slices()
-            condition = jnp.asarray(low_res[group, rows, columns])[None]
-            part = decode_group(
-                vae, jnp.asarray(latents[group, rows, columns])[None], condition, weight
-            )
-            part = np.asarray(part[0])
-            if share is None:
-                canvas = part
-                break
-            if canvas is None:
-                shape = (part.shape[0], UPSCALE * height, UPSCALE * width, 3)
-                canvas = np.zeros(shape, np.float32)
-            rows, columns = tile.slices(UPSCALE)
-            canvas[:, rows, columns] += share * part
-        assert canvas is not None
-        yield canvas
+    T, height, width, _ = low_res.shape
+    _, h, w, _ = places.shares.shape
+    canvas = np.zeros((T, UPSCALE * height, UPSCALE * width, 3), np.float32)
+    count = len(places.corners)
+    for first in range(0, count, at_once):
+        corners = places.corners[first : first + at_once]
+        filled = [*corners, *[corners[-1]] * (at_once - len(corners))]
+        parts = [
+            np.stack([clip[:, y : y + h, x : x + w] for y, x in filled])
+            for clip in (latents, low_res)
+        ]
+        placed = [
+            jnp.asarray(p) if sharding is None else jax.device_put(p, sharding) for p in parts
+        ]
+        made = np.asarray(decode_group(vae, placed[0], placed[1], weight))
+        for (y, x), share, frames in zip(corners, shares[first:], made, strict=False):
+            rows = slice(UPSCALE * y, UPSCALE * (y + h))
+            canvas[:, rows, UPSCALE * x : UPSCALE * (x + w)] += share * frames
+    return canvas

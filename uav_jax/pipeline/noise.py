@@ -11,8 +11,9 @@ from uav_jax.diffusion.torch_noise import TorchGenerator
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.shapes import LATENT_CHANNELS
 
-Noise = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
-"""``draw(first, frames) -> (T H W 3, T H W 4)``."""
+Noise = Callable[[int, int, int], tuple[np.ndarray, np.ndarray]]
+"""``draw(scene, first, frames) -> (T H W 3, T H W 4)`` of ``frames`` frames of a scene from its
+frame ``first`` on; ``scene`` is the scene's first frame in the clip."""
 
 
 def noise_of(settings: UpscaleSettings, shape: tuple[int, ...]) -> Noise:
@@ -20,13 +21,13 @@ def noise_of(settings: UpscaleSettings, shape: tuple[int, ...]) -> Noise:
     frames, height, width, _ = shape
     if settings.noise == "torch":
         return torch_noise(settings.seed, frames, height, width)
-    return lambda first, count: frame_noise(settings.seed, first, count, height, width)
+    return lambda scene, first, count: frame_noise(settings.seed, first, count, height, width)
 
 
 def frame_noise(
     seed: int, first: int, frames: int, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Noise that depends on seed and frame number alone, not on where a clip is cut."""
+    """Noise that depends on seed and frame of the scene alone, not on where a clip is cut."""
     low_key, key = jax.random.split(jax.random.key(seed))
 
     def draw(key: Array, channels: int) -> np.ndarray:
@@ -40,7 +41,7 @@ def frame_noise(
 def torch_noise(seed: int, frames: int, height: int, width: int) -> Noise:
     """The published script's noise on PyTorch's CPU generator: low-resolution first, then latents.
 
-    It is drawn once for the whole clip, so a clip that is neither cut nor tiled gets the same.
+    It is drawn once for the whole clip and held, so a clip that is not tiled gets the same.
     """
     generator = TorchGenerator(seed)
     low, latent = (
@@ -48,7 +49,8 @@ def torch_noise(seed: int, frames: int, height: int, width: int) -> Noise:
         for channels in (3, LATENT_CHANNELS)
     )
 
-    def draw(first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        return low[first : first + count], latent[first : first + count]
+    def draw(scene: int, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        part = slice(scene + first, scene + first + count)
+        return low[part], latent[part]
 
     return draw

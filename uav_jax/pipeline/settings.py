@@ -1,6 +1,7 @@
 """What a user chooses for one upscaling run."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from uav_jax.pipeline.color import ColorFix
 from uav_jax.pipeline.prompt import ADDED_PROMPT, NEGATIVE_PROMPT
@@ -25,6 +26,8 @@ class UpscaleSettings:
     perform_tile: bool | None = None  # None: from 384 x 384 low-resolution pixels on
     tile_size: int = 256  # low-resolution pixels, without context
     tile_context: int = 64  # low-resolution pixels on each side
+    tiling: Literal["blended", "published"] = "blended"  # published: cut, with visible seams
+    decode_overlap: int = 0  # frames that neighbouring decode groups share and blend: 0 or 1
     low_res_weight: float = 1.0  # of the video decoder's low-resolution branch
     seed: int = 10
     noise: str = "jax"  # or "torch": the numbers of PyTorch's CPU generator
@@ -43,6 +46,14 @@ class UpscaleSettings:
             (
                 self.color_fix in COLOR_FIXES,
                 f"color fix {self.color_fix!r}; expected one of {', '.join(COLOR_FIXES)}",
+            ),
+            (
+                self.tiling in ("blended", "published"),
+                f"tiling {self.tiling!r}; expected blended or published",
+            ),
+            (
+                self.decode_overlap in (0, 1),
+                f"decode overlap {self.decode_overlap}; expected 0 or 1",
             ),
             (self.noise in NOISES, f"noise {self.noise!r}; expected {' or '.join(NOISES)}"),
             (self.tile_size >= 16, f"tile size {self.tile_size} is too small; use 16 or more"),

@@ -1,7 +1,8 @@
 """Tiles in space: where they lie and how they blend.
 
 All tiles of a plan have the same size, so one compiled program serves them; a tile at the border is
-moved inwards instead of being cut. Overlaps blend with linear ramps.
+moved inwards instead of being cut. Overlaps blend with linear ramps, or are cut in their middle as
+the published code cuts its tiles.
 """
 
 from dataclasses import dataclass
@@ -52,8 +53,13 @@ def plan_tiles(height: int, width: int, tile: int, context: int = CONTEXT) -> li
     return [Tile(y, x, tile_height, tile_width) for y in rows for x in columns]
 
 
-def blend_weights(tiles: list[Tile], height: int, width: int, scale: int = 1) -> list[np.ndarray]:
-    """For every tile its share of each of its pixels, ``(H, W, 1)`` float32; shares add up to 1."""
+def blend_weights(
+    tiles: list[Tile], height: int, width: int, scale: int = 1, *, hard: bool = False
+) -> list[np.ndarray]:
+    """For every tile its share of each of its pixels, ``(H, W, 1)`` float32; shares add up to 1.
+
+    ``hard`` gives every pixel to one tile, so that tiles meet in an edge.
+    """
 
     def ramp(start: int, length: int, size: int, others: list[int]) -> np.ndarray:
         weight = np.ones(length * scale, np.float32)
@@ -62,6 +68,8 @@ def blend_weights(tiles: list[Tile], height: int, width: int, scale: int = 1) ->
         for overlap, part in ((max(before, default=0), 1), (max(after, default=0), -1)):
             n = overlap * scale
             rising = (np.arange(n, dtype=np.float32) + 0.5) / max(n, 1)
+            if hard:
+                rising = (rising > 0.5) + np.float32(1e-6) * (rising == 0.5)
             weight[::part][:n] *= rising
         return weight
 

@@ -26,6 +26,7 @@ class OptimizerConfig:
     warmup_steps: int = 100
     clip_norm: float | None = 1.0  # None: no clipping
     ema_decay: float = 0.999
+    decay_steps: int | None = None  # after the warm-up, linearly to 0; None: the rate stays
 
     def __post_init__(self):
         if not 0 <= self.ema_decay < 1:
@@ -66,6 +67,7 @@ class TrainConfig:
     raft: RAFTConfig | None = None
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     autoencoder_from: str | None = None  # work folder of the image autoencoder, or a model's
+    decoder_from: str | None = None  # where a video decoder goes on from; None: the autoencoder's
     unet_from: str | None = None  # work folder of the U-Net, or a model's
     text_from: str = "default"  # model with the tokenizer and the text encoder
     noise_levels: tuple[int, int] = (0, 350)  # drawn for the low-resolution frames
@@ -75,6 +77,9 @@ class TrainConfig:
     kl_weight: float = 1e-6
     min_snr: float | None = None  # gamma of min-SNR weighting (Hang et al., ICCV 2023); None: off
     whole_decoder: bool = False  # the video decoder's image layers learn too
+    through_sampler: bool = False  # the U-Net learns too, from the decoded frames
+    lpips_stages: int = 3  # of VGG16's five
+    change_weight: float = 0.0  # of the L1 between the frames' changes over time
     adversarial: AdversarialConfig | None = None  # None: L1 and LPIPS alone
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     divergence: float = 50.0  # a loss this many times its recent median ends the run
@@ -98,6 +103,10 @@ class TrainConfig:
             "flow": ("raft",),
             "video_decoder": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
         }
+        if not 1 <= self.lpips_stages <= 5:
+            raise ValueError(f"lpips_stages {self.lpips_stages} is outside 1..5")
+        if self.through_sampler and self.stage != "video_decoder":
+            raise ValueError(f"stage {self.stage} has no sampler to learn through")
         if self.adversarial and self.stage != "video_decoder":
             raise ValueError(f"stage {self.stage} has no adversarial loss; video_decoder has")
         if self.stage not in needs:

@@ -4,7 +4,8 @@
 
 with the hinge losses of a space-time patch discriminator and lambda the ratio of the two gradients
 at the decoder's last layer (Esser et al., CVPR 2021). Both networks learn in the same step: neither
-loss reaches the other network's parameters.
+loss reaches the other network's parameters. With ``through_sampler`` the U-Net learns from the same
+loss, through the decoder and its own sampling steps: it is trained on what it will be asked.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from uav_jax.training.losses import (
     hinge_discriminator_loss,
     reconstruction_loss,
 )
-from uav_jax.training.partition import DECODER_TEMPORAL, DECODER_WHOLE
+from uav_jax.training.partition import DECODER_TEMPORAL, DECODER_WHOLE, EVERYTHING
 from uav_jax.training.sources import Source
 from uav_jax.training.step import Batch, Metrics
 from uav_jax.training.task import (
@@ -101,9 +102,11 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
     scale = vae_config.scaling_factor
     encode, text_encoder = text_conditioning(config, source)
 
-    def sampled(frozen: Parameters, batch: Batch, level: Array, key: Array) -> Video:
+    def sampled(
+        trained: Parameters, frozen: Parameters, batch: Batch, level: Array, key: Array
+    ) -> Video:
         low_res = to_unit_range(batch["low_quality"])
-        denoiser = network.bind(part("unet", frozen))
+        denoiser = network.bind({**part("unet", frozen), **part("unet", trained)})
         return sample_latents(denoiser, low_res, encode(frozen, batch), level, key, config)
 
     def features(model: VideoAutoencoder, latents: Video, batch: Batch) -> Video:
@@ -116,14 +119,22 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
         keys = jax.random.split(key, 3)
         level = random_levels(keys[0], target.shape[0], config.noise_levels)
         true = jax.random.uniform(keys[2], (target.shape[0], 1, 1, 1, 1)) < config.true_latents
-        latents = jnp.where(
-            true, encode_latents(model, target), sampled(frozen, batch, level, keys[1])
-        )
-        hidden = features(model, jax.lax.stop_gradient(latents), batch)
+        latents = sampled(trained, frozen, batch, level, keys[1])
+        if config.true_latents:
+            latents = jnp.where(true, encode_latents(model, target), latents)
+        if not config.through_sampler:
+            latents = jax.lax.stop_gradient(latents)
+        hidden = features(model, latents, batch)
 
         def reconstruction(decoded: Video) -> tuple[Array, Metrics]:
-            weights = part("lpips", frozen)
-            return reconstruction_loss(decoded, target, weights, config.lpips_weight)
+            return reconstruction_loss(
+                decoded,
+                target,
+                part("lpips", frozen),
+                config.lpips_weight,
+                stages=config.lpips_stages,
+                change_weight=config.change_weight,
+            )
 
         if adversary is None:
             return reconstruction(model.decoder.conv_out(hidden).astype(jnp.float32))
@@ -132,12 +143,19 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
 
     def sample(trained: Parameters, frozen: Parameters, batch: Batch, key: Array) -> Video:
         model = vae.bind({**own(trained), **part("vae", frozen)})
-        latents = sampled(frozen, batch, validation_level(config, batch), key)
+        latents = sampled(trained, frozen, batch, validation_level(config, batch), key)
         return model.decode(latents / scale, to_unit_range(batch["low_quality"]))
 
-    parameters = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
+    if config.decoder_from:
+        parameters = source.network("vae_video", make_vae, config.decoder_from, config.seed)
+    else:
+        parameters = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
     partition = DECODER_WHOLE if config.whole_decoder else DECODER_TEMPORAL
     trained, frozen = partition.split(parameters)
+    denoiser = source.network("unet", make_unet, config.unet_from, config.seed)
+    if config.through_sampler:
+        learning, denoiser = EVERYTHING.split(denoiser)
+        trained = {**trained, **under("unet", learning)}
     adversary = None
     if config.adversarial:
         make = partial(PatchDiscriminator, config.adversarial.discriminator)
@@ -146,7 +164,7 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
         trained = {**trained, **under("discriminator", scores)}
     others = {
         **under("vae", frozen),
-        **under("unet", source.network("unet", make_unet, config.unet_from, config.seed)),
+        **under("unet", denoiser),
         **under("lpips", source.lpips(config)),
         **text_encoder,
     }

@@ -19,7 +19,7 @@ import numpy as np
 
 from uav_jax.recipes import load_recipe
 from uav_jax.training.config import TrainConfig
-from uav_jax.training.sources import network_shapes, saved_network
+from uav_jax.training.sources import network_shapes, saved_network, trained_beside
 from uav_jax.weights.model_files import ModelFiles, write_release
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS
 
@@ -39,7 +39,8 @@ def export(config: TrainConfig, workdir: Path, out: Path) -> None:
         "vae_video": (str(workdir), config.vae),
     }
     for name, (folder, network) in stages.items():
-        loaded = saved_network(name, folder, network_shapes(partial(NETWORKS[name].build, network)))
+        shapes = network_shapes(partial(NETWORKS[name].build, network))
+        loaded = trained_beside(workdir, name) or saved_network(name, folder, shapes)
         parameters = {key: np.asarray(v) for key, v in loaded.items()}
         write_release(out, name, parameters, network.to_published())
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):

@@ -16,7 +16,7 @@ from rich.console import Console
 from uav_jax.data.clips import places
 from uav_jax.data.loader import Tokenize, batches
 from uav_jax.pipeline.prompt import load_tokenizer, tokenize
-from uav_jax.training.checkpoint import BEST, Checkpoints, save_network
+from uav_jax.training.checkpoint import BEST, NETWORK, Checkpoints, save_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters
 from uav_jax.training.log import RunLog, Watchman
@@ -32,7 +32,7 @@ from uav_jax.training.mesh import (
 )
 from uav_jax.training.sources import Files
 from uav_jax.training.step import TrainState, initial_state, learning_rate, make_train_step
-from uav_jax.training.task import Task, own
+from uav_jax.training.task import Task, own, part
 from uav_jax.training.tasks import make_task
 from uav_jax.training.validation import Validation
 from uav_jax.weights.model_files import find_model
@@ -213,12 +213,17 @@ class Run:
         if validated and self.log:
             self.log.validation(step, *validated)
         self.checkpoints.save(self.state, validated[0] if validated else None)
-        network = {**self.task.rest, **gathered(self.mesh, own(self.state.average))}
+        average = gathered(self.mesh, self.state.average)
+        network = {**self.task.rest, **own(average)}
+        beside = part("unet", average)  # learns along with the video decoder where asked
+        beside = beside and {**part("unet", self.frozen), **beside}
         if self.main:
             network = self.task.finish(network) if done else network
-            save_network(self.workdir, network)
-            if validated and self.checkpoints.best_step() == step:
-                save_network(self.workdir, network, BEST)
+            best = validated and self.checkpoints.best_step() == step
+            for file in (NETWORK, BEST) if best else (NETWORK,):
+                save_network(self.workdir, network, file)
+                if beside:
+                    save_network(self.workdir, beside, f"unet-{file}")
 
     def close(self) -> None:
         """Waits for what is being written, and draws the curves."""

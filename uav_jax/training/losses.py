@@ -11,9 +11,6 @@ from uav_jax.shapes import Video
 LPIPS_WINDOW = 64
 """LPIPS is taken on the middle of a crop, away from the borders' padding, at half the cost."""
 
-LPIPS_STAGES = 3
-"""VGG stages used for training: up to conv3_3, which is where the cost is still bearable."""
-
 
 def mean_squared_error(
     prediction: Video, target: Video, weight: Float[Array, " B"] | None = None
@@ -63,16 +60,34 @@ def adaptive_weight(reconstruction: Array, adversarial: Array) -> Float[Array, "
     return jnp.minimum(ratio, 1e4)
 
 
+def change_error(prediction: Video, target: Video) -> Float[Array, ""]:
+    """L1 between the changes from each frame to the next: what flickers is charged for it."""
+    return mean_absolute_error(jnp.diff(prediction, axis=1), jnp.diff(target, axis=1))
+
+
 def _centre(video: Video) -> Video:
     top, left = ((size - min(size, LPIPS_WINDOW)) // 2 for size in video.shape[2:4])
     return video[:, :, top : top + LPIPS_WINDOW, left : left + LPIPS_WINDOW]
 
 
 def reconstruction_loss(
-    prediction: Video, target: Video, weights: LPIPSWeights, lpips_weight: float
+    prediction: Video,
+    target: Video,
+    weights: LPIPSWeights,
+    lpips_weight: float,
+    *,
+    stages: int = 3,
+    change_weight: float = 0.0,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """L1 plus weighted LPIPS (VGG16) frame by frame; RGB in [-1, 1]. Returns (loss, parts)."""
+    """L1, weighted LPIPS (VGG16, its first ``stages``) frame by frame, and weighted change error.
+
+    RGB in [-1, 1]. Returns (loss, parts).
+    """
     l1 = mean_absolute_error(prediction, target)
     frames = [rearrange(_centre(v), "b t h w c -> (b t) h w c") for v in (prediction, target)]
-    perceptual = jnp.mean(lpips(weights, *frames, stages=LPIPS_STAGES))
-    return l1 + lpips_weight * perceptual, {"l1": l1, "lpips_vgg": perceptual}
+    perceptual = jnp.mean(lpips(weights, *frames, stages=stages))
+    value, parts = l1 + lpips_weight * perceptual, {"l1": l1, "lpips_vgg": perceptual}
+    if change_weight:
+        parts["change"] = change_error(prediction, target)
+        value = value + change_weight * parts["change"]
+    return value, parts

@@ -77,7 +77,7 @@ def describe(config: TrainConfig, mesh: Mesh | AbstractMesh) -> str:
     check_mesh(config, mesh)
     task, state, frozen = _shapes(config)
     trained, rest = _count(own(task.trained)), _count(task.rest)
-    adversary = _count(task.trained) - trained
+    beside = _count(task.trained) - trained
     used = gathered_shardings(mesh, config.mesh, task.trained)
     memory = {
         "weights, average, moments": _bytes_per_device(state, parameter_shardings(mesh, state)),
@@ -98,8 +98,8 @@ def describe(config: TrainConfig, mesh: Mesh | AbstractMesh) -> str:
         f"batch       {config.data.batch_size} clips of {config.data.frames} frames, "
         f"{config.data.crop} x {config.data.crop}",
     ]
-    if adversary:
-        lines.insert(4, f"adversary   {adversary:,} trained beside it")
+    if beside:
+        lines.insert(4, f"beside      {beside:,} trained in other networks")
     lines += [f"{name:27} {value / GIB:8.3f} GiB a device" for name, value in memory.items()]
     lines.append(f"{'sum without activations':27} {sum(memory.values()) / GIB:8.3f} GiB a device")
     return "\n".join(lines)

@@ -78,6 +78,16 @@ class Shapes:
         return jax.eval_shape(lambda: Files().lpips(config))
 
 
+def trained_beside(place: Path, name: str) -> Parameters:
+    """Network ``name`` where a stage trained it along with its own, for ``place``; empty if not.
+
+    ``place`` is a work folder or one of its files, beside which ``NAME-FILE`` holds it.
+    """
+    path = network_file(place)
+    other = path and path.with_name(f"{name}-{path.name}")
+    return load_network(other) if other and other.is_file() else {}
+
+
 _IMAGE_PARAMETERS = {"unet": UNET_IMAGE, "vae_3d": EVERYTHING}
 
 
@@ -95,8 +105,8 @@ def saved_network(name: str, folder: str, shapes: Mapping[str, tuple[int, ...]])
         if image is not None:
             return {n: jnp.asarray(v, jnp.float32) for n, v in image.items()}
     try:
-        return {
-            n: jnp.asarray(v)
+        return {  # weights that are stored in half precision are trained in full
+            n: jnp.asarray(v, jnp.float32)
             for n, v in find_model(folder, complete=False).parameters(name)[0].items()
         }
     except ValueError as error:

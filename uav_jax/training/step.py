@@ -30,11 +30,15 @@ class TrainState(NamedTuple):
 
 
 def learning_rate(config: OptimizerConfig) -> optax.Schedule:
-    """The rate of the update after a number of updates: linear warm-up, then constant."""
-    start = config.learning_rate / max(config.warmup_steps, 1)
+    """The rate of the update after a number of updates: linear warm-up, then constant or to 0."""
+    rate = config.learning_rate
+    after = optax.constant_schedule(rate)
+    if config.decay_steps is not None:
+        after = optax.linear_schedule(rate, 0.0, config.decay_steps)
     if not config.warmup_steps:
-        return optax.constant_schedule(config.learning_rate)
-    return optax.linear_schedule(start, config.learning_rate, config.warmup_steps)
+        return after
+    warmup = optax.linear_schedule(rate / config.warmup_steps, rate, config.warmup_steps)
+    return optax.join_schedules([warmup, after], [config.warmup_steps])
 
 
 def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
@@ -55,7 +59,7 @@ def clip_by_network(max_norm: float) -> optax.GradientTransformation:
         return {name: name.rpartition("/")[0] for name in parameters}  # pyright: ignore
 
     clip = optax.clip_by_global_norm(max_norm)
-    return optax.partition({"": clip, "discriminator": clip}, networks)
+    return optax.partition(dict.fromkeys(("", "discriminator", "unet"), clip), networks)
 
 
 def initial_state(trained: Parameters, config: OptimizerConfig) -> TrainState:
