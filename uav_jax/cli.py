@@ -1,24 +1,28 @@
 """Command line of ``infer.py``."""
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-from uav_jax.io.frames import FrameWriter, image_files, read_frames
-from uav_jax.io.video import MP4_AUDIO, VIDEO_SUFFIXES, Clip, VideoWriter, read_video
+from uav_jax.io.encode import CODECS, OutputFormat
+from uav_jax.io.frames import image_files
+from uav_jax.io.video import VIDEO_SUFFIXES
+from uav_jax.jobs.folder import Outcome, claimed, run_folder, write_summary
+from uav_jax.jobs.video import VIDEO_OUTPUTS, Job, JobOptions, prepare
 from uav_jax.pipeline.settings import NOISES, UpscaleSettings
-from uav_jax.pipeline.upscale import Upscaler, output_size, reduce_large, to_bytes, with_overrides
-from uav_jax.provenance import result_record
+from uav_jax.pipeline.upscale import Upscaler, with_overrides
 
 LINE_SECONDS = 30
 """Between two lines of progress in a log file."""
@@ -27,6 +31,7 @@ EXAMPLES = """examples:
   infer.py -i clip.mp4 -o out
   infer.py -i clip.mp4 -o better.mp4 --prompt "a cat on a sofa, "
   infer.py -i old_films/ -o out -n 150 -g 9 --color_fix AdaIn --save_image
+  infer.py -i clip.mp4 -o out --height 1080 --codec h265 --plan
   infer.py --demo -o results
 """
 
@@ -59,46 +64,83 @@ def parser() -> argparse.ArgumentParser:
         help="folder for the results, or one video file (.mp4, .mkv, .mov)",
     )
     p.add_argument("--model", default="default", help="'default' or a model directory")
+    _add_model_arguments(p)
+    _add_output_arguments(p)
+    p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     p.add_argument(
+        "--weights",
+        choices=("replicated", "fsdp"),
+        default="replicated",
+        help="over several devices: whole on each, or divided",
+    )
+    p.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+    p.add_argument("--demo", action="store_true", help="degrade a known clip, restore it, compare")
+    p.add_argument("--no_llava", action="store_true", help=argparse.SUPPRESS)  # we never caption
+    return p
+
+
+def _add_model_arguments(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("model")
+    g.add_argument(
         "-n",
         "--noise_level",
         type=int,
         metavar="0..350",
         help="low keeps to the input, high invents detail",
     )
-    p.add_argument("-g", "--guidance_scale", type=float, help="how strongly prompts act; 1 is off")
-    p.add_argument("-s", "--inference_steps", type=int, help="denoising steps")
-    p.add_argument(
+    g.add_argument("-g", "--guidance_scale", type=float, help="how strongly prompts act; 1 is off")
+    g.add_argument("-s", "--inference_steps", type=int, help="denoising steps")
+    g.add_argument(
         "-p",
         "--propagation_steps",
         metavar="N,N,...",
         help="steps at which latents are propagated along optical flow, from 0",
     )
-    p.add_argument("--prompt", help="what the video shows; else the text of CLIP.txt beside it")
-    p.add_argument("--a_prompt", help="added to every prompt")
-    p.add_argument("--n_prompt", help="the negative prompt")
-    p.add_argument(
+    g.add_argument("--prompt", help="what the video shows; else the text of CLIP.txt beside it")
+    g.add_argument("--a_prompt", help="added to every prompt")
+    g.add_argument("--n_prompt", help="the negative prompt")
+    g.add_argument(
         "--use_video_vae",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="decode with the video decoder",
     )
-    p.add_argument("--color_fix", help="None, AdaIn or Wavelet")
-    p.add_argument(
+    g.add_argument("--color_fix", help="None, AdaIn or Wavelet")
+    g.add_argument(
         "--perform_tile",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="work in tiles (unasked from 384 x 384 pixels on)",
     )
-    p.add_argument("--tile_size", type=int, help="input pixels a side, without context")
-    p.add_argument("--save_image", action="store_true", help="also write the frames as PNG")
-    p.add_argument("--save_suffix", default="", help="appended to the names of the results")
-    p.add_argument("--seed", type=int, help="of the noise")
-    p.add_argument("--noise", choices=NOISES, help="torch: the numbers PyTorch's CPU would draw")
-    p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    p.add_argument("--demo", action="store_true", help="degrade a known clip, restore it, compare")
-    p.add_argument("--no_llava", action="store_true", help=argparse.SUPPRESS)  # we never caption
-    return p
+    g.add_argument("--tile_size", type=int, help="input pixels a side, without context")
+    g.add_argument("--tiling", choices=("blended", "published"), help="published: hard edges")
+    g.add_argument(
+        "--decode_overlap",
+        type=int,
+        metavar="0|1",
+        help="frames that neighbouring decode groups blend",
+    )
+    g.add_argument("--seed", type=int, help="of the noise")
+    g.add_argument("--noise", choices=NOISES, help="torch: the numbers PyTorch's CPU would draw")
+
+
+def _add_output_arguments(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("result")
+    g.add_argument("--codec", default="h264", help=f"{', '.join(CODECS)}, or png (a folder)")
+    g.add_argument("--crf", type=int, help="quality of h264, h265, av1: 0 (lossless) to 51")
+    g.add_argument("--bits", type=int, choices=(8, 10), help="of a colour; else as the input")
+    g.add_argument("--scale", type=int, default=4, metavar="2|3|4", help="times the input's size")
+    g.add_argument("--height", type=int, help="of the result in pixels, instead of a scale")
+    g.add_argument(
+        "--scenes",
+        default="auto",
+        metavar="auto|off|N,N,...",
+        help="where scenes begin, which nothing crosses",
+    )
+    g.add_argument("--published", action="store_true", help="truncate colours as published")
+    g.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    g.add_argument("--save_image", action="store_true", help="also write the frames as PNG")
+    g.add_argument("--save_suffix", default="", help="appended to the names of the results")
 
 
 def inputs(path: Path) -> list[Path]:
@@ -111,39 +153,6 @@ def inputs(path: Path) -> list[Path]:
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     return [path]
-
-
-def result_name(source: Path, settings: UpscaleSettings, suffix: str) -> str:
-    """The published naming: clip, noise level, guidance, steps, propagation steps."""
-    name = f"{source.stem if source.is_file() else source.name}_n{settings.noise_level}"
-    name += f"_g{settings.guidance_scale:g}_s{settings.inference_steps}"
-    if settings.propagation_steps:
-        name += "_p" + "_".join(map(str, settings.propagation_steps))
-    return name + (f"_{suffix}" if suffix else "")
-
-
-def _writable_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot create folder {folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"folder {folder} is not writable")
-    return folder
-
-
-def target_of(source: Path, output: Path, clip: Clip, settings, suffix: str) -> Path:
-    """The file to write: ``output`` itself if it names a video, else a name in that folder."""
-    if output.suffix.lower() in (".mp4", ".mkv", ".mov"):
-        _writable_folder(output.parent)
-        return output
-    if output.is_file():
-        raise ValueError(
-            f"{output} is a file; give a folder, or a name ending in .mp4, .mkv or .mov"
-        )
-    plain = all(codec in MP4_AUDIO for codec in clip.audio_codecs)
-    name = result_name(source, settings, suffix)
-    return _writable_folder(output) / f"{name}{'.mp4' if plain else '.mkv'}"
 
 
 def settings_from(options: argparse.Namespace, defaults: UpscaleSettings) -> UpscaleSettings:
@@ -164,6 +173,8 @@ def settings_from(options: argparse.Namespace, defaults: UpscaleSettings) -> Ups
         tile_size=options.tile_size,
         seed=options.seed,
         noise=options.noise,
+        tiling=options.tiling,
+        decode_overlap=options.decode_overlap,
     )
 
 
@@ -175,48 +186,32 @@ def with_sidecar(settings: UpscaleSettings, source: Path, given: str | None) -> 
     return replace(settings, prompt=sidecar.read_text(errors="replace").strip())
 
 
-def upscale_file(
-    upscaler: Upscaler,
-    source: Path,
-    output: Path,
-    settings: UpscaleSettings,
-    *,
-    suffix: str = "",
-    save_image: bool = False,
-    console: Console,
-) -> Path:
-    """Upscales one clip to a video (and frames); returns the video's path.
+def job_options(options: argparse.Namespace) -> JobOptions:
+    """What the command line says of the result."""
+    scenes = options.scenes
+    if scenes not in ("auto", "off"):
+        with suppress(ValueError):  # JobOptions says what is accepted
+            scenes = tuple(int(part) for part in scenes.replace(",", " ").split())
+    return JobOptions(
+        output=OutputFormat(
+            codec=options.codec, crf=options.crf, bits=options.bits, images=options.save_image
+        ),
+        scale=options.scale,
+        height=options.height,
+        scenes=scenes,
+        published=options.published,
+        overwrite=options.overwrite,
+        suffix=options.save_suffix,
+    )
 
-    What it was made from goes into its metadata and into a JSON file beside it.
-    """
-    with _progress(console) as bars:
-        loading = bars.add_task("loading", total=1)
-        clip = read_frames(source) if source.is_dir() else read_video(source)
-        bars.update(loading, completed=1)
-        target = target_of(source, output, clip, settings, suffix)
-        frames, reduced = reduce_large(clip.frames)
-        if reduced:
-            console.print(f"{source.name} is large: reduced 4 times before upscaling, as published")
-        height, width = output_size(*frames.shape[1:3])
-        record = result_record(source, upscaler.directory, asdict(settings), upscaler.dtype)
-        writers: list[VideoWriter | FrameWriter] = []
-        try:
-            comment = json.dumps(record, separators=(",", ":"))
-            writers.append(VideoWriter(target, clip, height, width, comment=comment))
-            if save_image:
-                writers.append(FrameWriter(target.with_suffix("")))
-            for group in upscaler.upscale(frames, settings, progress=_updates(console, bars)):
-                images = to_bytes(group)
-                for writer in writers:
-                    writer.write(images)
-            for writer in writers:
-                writer.close()
-        except BaseException:
-            for writer in writers:
-                writer.abort()
-            raise
-        target.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-    return target
+
+def make_job(
+    upscaler: Upscaler, options: argparse.Namespace, source: Path, output: Path, progress
+) -> Job:
+    """The job that the options mean for one video."""
+    settings = settings_from(options, upscaler.defaults)
+    settings = with_sidecar(settings, source, options.prompt)
+    return prepare(upscaler, source, output, settings, job_options(options), progress)
 
 
 def _progress(console: Console) -> Progress:
@@ -236,12 +231,15 @@ def _updates(console: Console, bars: Progress):
 
     def update(phase: str, done: int, total: int) -> None:
         nonlocal last
+        if not done and not total:  # a message
+            console.print(phase, soft_wrap=True, markup=False)
+            return
         if not console.is_terminal and time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            console.print(f"{phase} {done}/{total}")
+            console.print(f"{phase} {done}/{total or '?'}")
         if phase not in tasks:
-            tasks[phase] = bars.add_task(phase, total=total)
-        bars.update(tasks[phase], completed=done, total=total)
+            tasks[phase] = bars.add_task(phase, total=total or None)
+        bars.update(tasks[phase], completed=done, total=total or None)
 
     return update
 
@@ -251,6 +249,68 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(root / "uav_jax" / "xla"))
+
+
+def one(upscaler: Upscaler, options: argparse.Namespace, source: Path, console: Console) -> int:
+    """Upscales one video, or says what would be done."""
+    with _progress(console) as bars:
+        progress = _updates(console, bars)
+        job = make_job(upscaler, options, source, Path(options.output_path), progress)
+        if options.plan:
+            bars.stop()
+            _print_plan(upscaler, job)
+            return 0
+        outcome = claimed(upscaler, job, progress)
+    if outcome.state == "elsewhere":
+        raise ValueError(f"another process is working on {outcome.target}")
+    _report(console, outcome)
+    return 0
+
+
+def _print_plan(upscaler: Upscaler, job: Job) -> None:
+    from uav_jax.jobs.estimate import describe
+
+    print(describe(upscaler, job))
+
+
+def _report(console: Console, outcome: Outcome) -> None:
+    if outcome.state == "failed":
+        console.print(f"failed {outcome.source}: {outcome.message}", style="red", soft_wrap=True)
+    else:
+        state = "wrote" if outcome.state == "done" else "already there:"
+        console.print(f"{state} {outcome.target}", soft_wrap=True, markup=False)
+
+
+def many(
+    upscaler: Upscaler, options: argparse.Namespace, sources: list[Path], console: Console
+) -> int:
+    """Upscales a folder of videos; status 1 if any failed."""
+    output = Path(options.output_path)
+    if output.suffix.lower() in VIDEO_OUTPUTS:
+        raise ValueError(f"{len(sources)} videos cannot go into one file {output}; give a folder")
+    with _progress(console) as bars:
+        progress = _updates(console, bars)
+        make = partial(_job_of, upscaler, options, output, progress)
+        if options.plan:
+            bars.stop()
+            for source in sources:
+                _print_plan(upscaler, make(source))
+            return 0
+        report = partial(_report, console)
+        outcomes = run_folder(upscaler, sources, make, progress, report)
+    table = Table(title=str(output))
+    for column in ("video", "state", "frames", "s a frame"):
+        table.add_column(column)
+    for o in outcomes:
+        rate = f"{o.seconds / o.frames:.2f}" if o.state == "done" else ""
+        table.add_row(o.source.name, o.state, str(o.frames or ""), rate)
+    console.print(table)
+    console.print(f"wrote {write_summary(outcomes, output)}", soft_wrap=True, markup=False)
+    return int(any(o.state == "failed" for o in outcomes))
+
+
+def _job_of(upscaler: Upscaler, options, output: Path, progress, source: Path) -> Job:
+    return make_job(upscaler, options, source, output, progress)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -263,38 +323,29 @@ def run(options: argparse.Namespace, console: Console) -> int:
         return 0
     if options.input_path is None:
         raise ValueError("no input: give -i PATH, or --demo to see it work")
-    sources = inputs(Path(options.input_path))
-    output = Path(options.output_path)
-    if len(sources) > 1 and output.suffix.lower() in (".mp4", ".mkv", ".mov"):
-        raise ValueError(f"{len(sources)} videos cannot go into one file {output}; give a folder")
-    upscaler = Upscaler.from_pretrained(options.model, dtype=jnp.dtype(options.dtype))
-    settings = settings_from(options, upscaler.defaults)
-    upscaler.check(settings)
-    for source in sources:
-        target = upscale_file(
-            upscaler,
-            source,
-            output,
-            with_sidecar(settings, source, options.prompt),
-            suffix=options.save_suffix,
-            save_image=options.save_image,
-            console=console,
-        )
-        console.print(f"wrote {target}", soft_wrap=True)
-    return 0
+    job_options(options)
+    path = Path(options.input_path)
+    sources = inputs(path)
+    upscaler = Upscaler.from_pretrained(
+        options.model, dtype=jnp.dtype(options.dtype), weights=options.weights
+    )
+    upscaler.check(settings_from(options, upscaler.defaults))
+    if sources == [path]:
+        return one(upscaler, options, path, console)
+    return many(upscaler, options, sources, console)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, 2 after a mistake in arguments or input, 130 after Ctrl-C."""
+    """Exit status 0; 1 if a video of several failed, 2 after a mistake, 130 after Ctrl-C."""
     options = parser().parse_args(arguments)
     console = Console(stderr=True)
     try:
         return run(options, console)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         console.print(f"infer.py: {error}", style="red", markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        console.print("infer.py: stopped; nothing half-written was left")
+        console.print("infer.py: stopped; the same command goes on after the last finished segment")
         return 130
 
 

@@ -14,11 +14,12 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from uav_jax.cli import settings_from, upscale_file
+from uav_jax.cli import settings_from
 from uav_jax.data.degradation import blur, compress, gaussian_noise, resize, to_bytes
 from uav_jax.data.kernels import elliptic_kernel
 from uav_jax.data.motion import CameraPath, camera_clip
 from uav_jax.io.video import Clip, VideoWriter, read_video
+from uav_jax.jobs.video import JobOptions, prepare, run_job
 from uav_jax.metrics.fidelity import psnr, ssim
 from uav_jax.metrics.lpips import installed_lpips, load_lpips, lpips
 from uav_jax.pipeline.upscale import Upscaler
@@ -82,6 +83,10 @@ def side_by_side(columns: dict[str, np.ndarray], rows: list[int]) -> Image.Image
     return sheet
 
 
+def _silent(*_) -> None:
+    pass
+
+
 def run_demo(output: Path, options: argparse.Namespace, console: Console) -> dict[str, dict]:
     """Writes ``demo_input.mp4``, ``demo_upscaled.mp4`` and ``demo_compare.png``; prints scores."""
     output.mkdir(parents=True, exist_ok=True)
@@ -100,13 +105,11 @@ def run_demo(output: Path, options: argparse.Namespace, console: Console) -> dic
     writer.write(small)
     writer.close()
     upscaler = Upscaler.from_pretrained(options.model)
-    target = upscale_file(
-        upscaler,
-        source,
-        output / "demo_upscaled.mp4",
-        settings_from(options, upscaler.defaults),
-        console=console,
-    )
+    settings = settings_from(options, upscaler.defaults)
+    wanted = JobOptions(overwrite=True)
+    job = prepare(upscaler, source, output / "demo_upscaled.mp4", settings, wanted, _silent)
+    with console.status(f"upscaling {count} frames"):
+        target = run_job(upscaler, job, _silent)
     versions = {
         "bicubic": bicubic(read_video(source).frames),
         "uav_jax": read_video(target).frames,

@@ -69,7 +69,7 @@ def test_a_log_file_shows_progress(clip, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli, "LINE_SECONDS", 0)
     assert infer("-i", clip, "-o", tmp_path) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert "denoising 0/1" in lines and "decoding 3/3" in lines
+    assert "denoising 0/3" in lines and "decoding 3/3" in lines
 
 
 def test_bfloat16_shows_the_same_picture(clip, tmp_path):
@@ -87,7 +87,8 @@ def test_a_folder_of_videos_gives_one_result_each(clip, tmp_path):
         shutil.copy(clip, tmp_path / "in" / name)
     assert infer("-i", tmp_path / "in", "-o", tmp_path / "out", "--save_suffix", "x") == 0
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == [f"{clip}_n20_g1_s1_x{kind}" for clip in "ab" for kind in (".json", ".mp4")]
+    results = [f"{clip}_n20_g1_s1_x{kind}" for clip in "ab" for kind in (".json", ".mp4")]
+    assert names == [*results, "summary.json"]
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (9, 13)])

@@ -38,6 +38,14 @@ class Clip:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
+def to_rgb24(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
+    """A decoded frame in RGB; pictures of 720 lines and more that do not say are BT.709."""
+    unspecified = int(frame.colorspace) == 2 and frame.format.name.startswith("yuv")
+    if unspecified and frame.height >= 720:
+        return frame.reformat(format="rgb24", src_colorspace="ITU709").to_ndarray()
+    return frame.to_ndarray(format="rgb24")
+
+
 def rotated(image: np.ndarray, degrees: int) -> np.ndarray:
     """Counter-clockwise rotation by a display matrix's multiple of 90 degrees."""
     return np.ascontiguousarray(np.rot90(image, round(degrees / 90) % 4))
@@ -63,13 +71,13 @@ def stream_video(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         raise ValueError(f"{path} does not exist")
     try:
         with av.open(str(path)) as container:
-            for frame in container.decode(_pictures(container, path)):
-                yield rotated(frame.to_ndarray(format="rgb24"), frame.rotation)
+            for frame in container.decode(picture_stream(container, path)):
+                yield rotated(to_rgb24(frame), frame.rotation)
     except FFmpegError as error:
         raise ValueError(f"{path} cannot be read as a video: {error.strerror}") from error
 
 
-def _pictures(container, path: Path):
+def picture_stream(container, path: Path):
     """The first stream of moving pictures."""
     streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
     if not streams:
@@ -79,7 +87,7 @@ def _pictures(container, path: Path):
 
 
 def _read(container, path: Path) -> Clip:
-    stream = _pictures(container, path)
+    stream = picture_stream(container, path)
     frames, pts, durations, packets, end = [], [], [], 0, 0.0
     for packet in container.demux(stream, *container.streams.audio):
         if packet.pts is not None and packet.size:
@@ -89,7 +97,7 @@ def _read(container, path: Path) -> Clip:
             continue
         packets += bool(packet.size)
         for frame in packet.decode():
-            frames.append(rotated(frame.to_ndarray(format="rgb24"), frame.rotation))
+            frames.append(rotated(to_rgb24(frame), frame.rotation))
             pts.append(frame.pts)
             durations.append(frame.duration or 0)
     if not frames:
@@ -103,7 +111,7 @@ def _read(container, path: Path) -> Clip:
     ):
         raise ValueError(f"{path} is truncated: it ends at {end:.2f} s of {declared:.2f} s")
     rate = stream.guessed_rate or stream.average_rate or DEFAULT_RATE
-    pts, time_base = _monotonic(pts, Fraction(stream.time_base or 1 / rate), Fraction(rate))
+    pts, time_base = even_times(pts, Fraction(stream.time_base or 1 / rate), Fraction(rate))
     return Clip(
         frames=np.stack(frames),
         pts=pts,
@@ -117,7 +125,7 @@ def _read(container, path: Path) -> Clip:
     )
 
 
-def _monotonic(pts: list, time_base: Fraction, rate: Fraction) -> tuple[list[int], Fraction]:
+def even_times(pts: list, time_base: Fraction, rate: Fraction) -> tuple[list[int], Fraction]:
     """Timestamps as they are where they rise; evenly spaced ones where they are missing or fall."""
     known = all(p is not None for p in pts)
     if known and all(a < b for a, b in pairwise(pts)):

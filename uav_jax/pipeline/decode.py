@@ -18,7 +18,8 @@ GROUP = 3
 
 
 @partial(jax.jit, static_argnames="graph")
-def _decode(graph, state, latents: Video, low_res: Video, weight: Array) -> Video:
+def decode_program(graph, state, latents: Video, low_res: Video, weight: Array) -> Video:
+    """Scaled latents to frames in [-1, 1]; one program for every shape."""
     vae = nnx.merge(graph, state)
     frames = vae.decode(latents / vae.config.scaling_factor, low_res, weight)
     return jnp.clip(frames, -1, 1)
@@ -32,7 +33,7 @@ def decode_group(
 ) -> Float[Array, "B T H W 3"]:
     """Groups of scaled latents to frames in [-1, 1]; ``low_res`` are the clean frames."""
     graph, state = nnx.split(vae)
-    return _decode(graph, state, latents, low_res, jnp.float32(weight))
+    return decode_program(graph, state, latents, low_res, jnp.float32(weight))
 
 
 Group = list[tuple[int, int, np.ndarray]]

@@ -47,7 +47,7 @@ class ClipRunner:
         self.text = upscaler.encode_text(settings)
         self.vae = upscaler.network("vae_video" if settings.use_video_vae else "vae_3d")
         self._draw = noise_of(settings, (frames, plan.height, plan.width, 3))
-        self._carried: tuple[int, Carry] = (-1, {})  # the scene, and what its last segment left
+        self.carried: tuple[int, Carry] = (-1, {})  # the scene, and what its last segment left
         self._plan_with(plan)
 
     def _plan_with(self, plan: Plan) -> None:
@@ -127,7 +127,7 @@ class ClipRunner:
             level[None],
         )
         flow = self._flow(low_res)
-        scene, before = self._carried
+        scene, before = self.carried
         carried = dict(before) if scene == segment.scene else {}
         self.progress("denoising", segment.scene + segment.start, self.frames)
         latents = sample(
@@ -145,7 +145,7 @@ class ClipRunner:
             rows_at_once=self.plan.rows_at_once,
             mesh=upscaler.mesh,
         )
-        self._carried = segment.scene, carried
+        self.carried = segment.scene, carried
         self.progress("denoising", segment.scene + segment.stop, self.frames)
         return np.asarray(latents[0])
 

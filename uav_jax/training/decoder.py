@@ -93,6 +93,23 @@ class Adversary:
         return scalar, {"loss": value, **metrics, **reported}
 
 
+def _networks(
+    config: TrainConfig, source: Source, make_vae: Callable, make_unet: Callable
+) -> tuple[Parameters, Parameters, Parameters]:
+    """What is trained (the U-Net's under ``unet/``), and what is not: autoencoder, U-Net."""
+    if config.decoder_from:
+        parameters = source.network("vae_video", make_vae, config.decoder_from, config.seed)
+    else:
+        parameters = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
+    partition = DECODER_WHOLE if config.whole_decoder else DECODER_TEMPORAL
+    trained, frozen = partition.split(parameters)
+    denoiser = source.network("unet", make_unet, config.unet_from, config.seed)
+    if config.through_sampler:
+        learning, denoiser = EVERYTHING.split(denoiser)
+        trained = {**trained, **under("unet", learning)}
+    return trained, frozen, denoiser
+
+
 def video_decoder(config: TrainConfig, source: Source) -> Task:
     """The SFT decoder on latents made by the U-Net, to the clean frames."""
     assert config.vae and config.unet and config.autoencoder_from and config.unet_from
@@ -146,16 +163,7 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
         latents = sampled(trained, frozen, batch, validation_level(config, batch), key)
         return model.decode(latents / scale, to_unit_range(batch["low_quality"]))
 
-    if config.decoder_from:
-        parameters = source.network("vae_video", make_vae, config.decoder_from, config.seed)
-    else:
-        parameters = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
-    partition = DECODER_WHOLE if config.whole_decoder else DECODER_TEMPORAL
-    trained, frozen = partition.split(parameters)
-    denoiser = source.network("unet", make_unet, config.unet_from, config.seed)
-    if config.through_sampler:
-        learning, denoiser = EVERYTHING.split(denoiser)
-        trained = {**trained, **under("unet", learning)}
+    trained, frozen, denoiser = _networks(config, source, make_vae, make_unet)
     adversary = None
     if config.adversarial:
         make = partial(PatchDiscriminator, config.adversarial.discriminator)

@@ -1,0 +1,1 @@
+"""From video files to video files: plans, journals, claims, folders of videos."""

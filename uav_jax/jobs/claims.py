@@ -1,0 +1,101 @@
+"""Which process works on what, agreed through files alone: on one machine or on a shared folder.
+
+A claim is a file ``.NAME.claim.N`` that only one process can create. Its owner touches it while it
+works; one whose owner is gone, or that was not touched for a while, is dead, and whoever creates
+the next number takes over. Whoever has created one looks again whether any other lives, and gives
+way.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+TOUCH_SECONDS, DEAD_SECONDS = 10.0, 60.0
+"""Between two touches, and without one until a claim is dead (if its process cannot be asked)."""
+
+
+class Claim:
+    """Held inside a ``with`` block; made by ``take``."""
+
+    def __init__(self, path: Path):
+        self._path, self._stop = path, threading.Event()
+        self._thread = threading.Thread(target=self._touch, daemon=True)
+
+    def _touch(self) -> None:
+        while not self._stop.wait(TOUCH_SECONDS):
+            try:
+                os.utime(self._path)
+            except OSError:  # taken away together with its folder: nothing to hold any more
+                return
+
+    def __enter__(self) -> "Claim":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join()
+        for path in _claims(self._path.parent, _name(self._path)):
+            if path == self._path or not _alive(path):
+                path.unlink(missing_ok=True)
+
+
+def _name(path: Path) -> str:
+    return path.name[1:].rpartition(".claim.")[0]
+
+
+def _claims(folder: Path, name: str) -> list[Path]:
+    """All claims of a name, by number."""
+    found = [p for p in folder.iterdir() if p.name.startswith(f".{name}.claim.")]
+    return sorted(found, key=lambda p: int(p.name.rpartition(".")[2]))
+
+
+def _started(process: int) -> str | None:
+    """When a process of this machine began, in the kernel's ticks; None if there is none."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _alive(path: Path) -> bool:
+    """Whether the owner of a claim still works."""
+    try:
+        owner, touched = json.loads(path.read_text()), path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    except ValueError:  # being written just now, unless it has been so for long
+        return _age(path) < DEAD_SECONDS
+    if owner["host"] == socket.gethostname() and Path("/proc/self/stat").exists():
+        return _started(owner["process"]) == owner["started"]
+    return time.time() - touched < DEAD_SECONDS
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def take(folder: Path, name: str) -> Claim | None:
+    """A claim to ``name``, or None while another process holds one."""
+    others = _claims(folder, name)
+    if any(map(_alive, others)):
+        return None
+    number = int(others[-1].name.rpartition(".")[2]) + 1 if others else 1
+    path = folder / f".{name}.claim.{number}"
+    process = os.getpid()
+    owner = {"host": socket.gethostname(), "process": process, "started": _started(process)}
+    try:
+        with path.open("x") as file:
+            json.dump(owner, file)
+    except FileExistsError:
+        return None
+    if any(_alive(p) for p in _claims(folder, name) if p != path):
+        path.unlink()
+        return None
+    return Claim(path)

@@ -1,0 +1,85 @@
+"""What a plan will cost, before anything is computed: operations, time, memory."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from uav_jax.diffusion.sampler import guided
+from uav_jax.jobs.video import Job
+from uav_jax.pipeline.decode import GROUP, decode_program
+from uav_jax.pipeline.upscale import Upscaler
+from uav_jax.shapes import LATENT_CHANNELS
+
+EFFICIENCY = 0.35
+"""Of the machine's rate in a large matrix product, what these networks reach (CPU, measured)."""
+
+
+def matmul_rate(size: int = 1024, repeats: int = 4) -> float:
+    """FLOP/s of a float32 matrix product on the first device."""
+    x = jnp.ones((size, size))
+    product = jax.jit(jnp.matmul)
+    product(x, x).block_until_ready()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        x = product(x, x) / size
+    x.block_until_ready()
+    return repeats * 2 * size**3 / (time.perf_counter() - start)
+
+
+def _flops(lowered: jax.stages.Lowered) -> float:
+    return (lowered.cost_analysis() or {}).get("flops", 0.0)
+
+
+def operations(upscaler: Upscaler, job: Job) -> float:
+    """Floating-point operations of the job's U-Net and decoder, as the compiler counts them."""
+    plan, settings = job.plan, job.settings
+    tile = plan.tiles[0]
+    window = (1, plan.segments[0].windows.length, tile.height, tile.width)
+    text = upscaler.encode_text(settings)
+    number, real = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.float32)
+
+    def video(shape: tuple[int, ...], channels: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((*shape, channels), jnp.float32)
+
+    latents, low_res = video(window, LATENT_CHANNELS), video(window, 3)
+    graph, state = nnx.split(upscaler.unet)
+    call = guided.lower(graph, state, latents, low_res, number, number, text, real)
+    group = (1, GROUP, tile.height, tile.width)
+    vae = upscaler.network("vae_video" if settings.use_video_vae else "vae_3d")
+    graph, state = nnx.split(vae)
+    decode = decode_program.lower(
+        graph, state, video(group, LATENT_CHANNELS), video(group, 3), real
+    )
+    groups = -(-job.source.frames // GROUP) * len(plan.tiles)
+    return plan.calls(settings.inference_steps) * _flops(call) + groups * _flops(decode)
+
+
+def describe(upscaler: Upscaler, job: Job) -> str:
+    """The plan in words: sizes, scenes, segments, tiles, evaluations, time and memory."""
+    plan, source, steps = job.plan, job.source, job.settings.inference_steps
+    tile = plan.tiles[0]
+    devices = upscaler.mesh.size if upscaler.mesh else 1
+    flops = operations(upscaler, job)
+    seconds = flops / (EFFICIENCY * matmul_rate() * devices)
+    vae = upscaler.network("vae_video" if job.settings.use_video_vae else "vae_3d")
+    itemsize = jnp.dtype(upscaler.dtype).itemsize
+    memory = plan.memory(upscaler.unet.config, vae.config, itemsize)
+    scenes = len({segment.scene for segment in plan.segments})
+    device = jax.devices()[0]
+    lines = [
+        f"input       {source.path.name}: {source.frames} frames of "
+        f"{source.width}x{source.height}, {float(source.rate):.3f} a second, {source.bits} bit",
+        f"result      {job.target}: {job.size[1]}x{job.size[0]}",
+        f"scenes      {scenes}",
+        f"segments    {len(plan.segments)}, kept as they are finished",
+        f"tiles       {len(plan.tiles)} of {tile.width}x{tile.height} input pixels",
+        f"devices     {devices} x {device.platform} {device.device_kind}, {upscaler.dtype}",
+        f"U-Net       {plan.calls(steps)} windows of tiles, {plan.rows_at_once} at once, "
+        f"{len(upscaler.encode_text(job.settings))} prompt(s)",
+        f"operations  {flops / 1e12:.2f} TFLOP",
+        f"memory      {memory / 2**30:.2f} GiB of activations beside the weights",
+        f"time        about {seconds:.0f} s once compiled, {seconds / source.frames:.2f} s a frame",
+    ]
+    return "\n".join(lines)
