@@ -29,6 +29,9 @@ from uav_jax.io.video import (
 HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG", "16": "PQ", "18": "HLG"}
 """Transfer functions of high dynamic range, by FFmpeg's name or number."""
 
+MOST_FAILURES = 64
+"""Of a decoder that is asked for the frames it still holds: as many as it can hold."""
+
 Watch = Callable[[int], None]
 """Told of every frame that was read."""
 
@@ -69,19 +72,31 @@ class SourceInfo:
         with av.open(str(self.path)) as container:
             stream = picture_stream(container, self.path)
             for packet in container.demux(stream):
-                yield from map(_upright, _decoded(packet) or ())
+                yield from map(_upright, _decoded(packet)[0])
 
 
 def _upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
     return rotated(to_rgb24(frame), frame.rotation)
 
 
-def _decoded(packet: av.Packet) -> list[av.VideoFrame] | None:
-    """The frames of a packet; None where it is damaged."""
-    try:
-        return packet.decode()  # pyright: ignore
-    except FFmpegError:
-        return None
+def _decoded(packet: av.Packet) -> tuple[list[av.VideoFrame], int]:
+    """The frames that a packet completes, and how many failures were passed over.
+
+    The last packet is empty and asks for the frames that the decoder still holds; those behind a
+    damaged one come when it is asked again.
+    """
+    failures, frames = 0, []
+    while failures < MOST_FAILURES:
+        try:
+            frames += packet.decode()
+            break
+        except EOFError:
+            break
+        except FFmpegError:
+            failures += 1
+            if packet.size:
+                break
+    return frames, failures
 
 
 def _silent(_: int) -> None:
@@ -154,9 +169,9 @@ def _scan_file(container, path: Path, watch: Watch) -> SourceInfo:
         if packet.stream is not stream:
             continue
         packets += bool(packet.size)
-        found = _decoded(packet)
-        damaged += found is None
-        for frame in found or ():
+        found, failures = _decoded(packet)
+        damaged += failures
+        for frame in found:
             image = _upright(frame)
             shape = shape or image.shape
             if image.shape != shape:

@@ -82,7 +82,7 @@ def picture_stream(container, path: Path):
     streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
     if not streams:
         raise ValueError(f"{path} has no video stream")
-    streams[0].thread_type = "AUTO"
+    streams[0].thread_type = "SLICE"  # threads over frames lose whole frames around a damaged one
     return streams[0]
 
 

@@ -45,6 +45,8 @@ from uav_jax.training.task import (
     validation_level,
 )
 
+Reconstruction = Callable[[Video], tuple[Array, Metrics]]
+
 
 def last_layer_gradient(features: Video, kernel: Array, gradient: Video) -> Array:
     """Gradient to the kernel of the last convolution from the one to its output."""
@@ -66,7 +68,7 @@ class Adversary:
         decoder: Decoder,
         features: Video,
         target: Video,
-        reconstruction: Callable[[Video], tuple[Array, Metrics]],
+        reconstruction: Reconstruction,
         step: Array,
     ) -> tuple[Array, Metrics]:
         """Equation (1) on the frames that ``features`` become, plus the discriminator's loss.
@@ -93,6 +95,24 @@ class Adversary:
         return scalar, {"loss": value, **metrics, **reported}
 
 
+def _features(model: VideoAutoencoder, latents: Video, batch: Batch) -> Video:
+    """What the decoder's last convolution reads, of unscaled latents."""
+    low_res = to_unit_range(batch["low_quality"])
+    return model.decoder.features(model.post_quant_conv(latents), low_res, 1.0)
+
+
+def _reconstruction(config: TrainConfig, weights: Parameters, target: Video) -> Reconstruction:
+    """The recipe's loss of decoded frames, apart from the adversarial one."""
+    return lambda decoded: reconstruction_loss(
+        decoded,
+        target,
+        weights,
+        config.lpips_weight,
+        stages=config.lpips_stages,
+        change_weight=config.change_weight,
+    )
+
+
 def _networks(
     config: TrainConfig, source: Source, make_vae: Callable, make_unet: Callable
 ) -> tuple[Parameters, Parameters, Parameters]:
@@ -113,10 +133,9 @@ def _networks(
 def video_decoder(config: TrainConfig, source: Source) -> Task:
     """The SFT decoder on latents made by the U-Net, to the clean frames."""
     assert config.vae and config.unet and config.autoencoder_from and config.unet_from
-    unet_config, vae_config = config.unet, config.vae
-    make_vae, make_unet = partial(VideoAutoencoder, vae_config), partial(VideoUNet, unet_config)
+    make_vae, make_unet = partial(VideoAutoencoder, config.vae), partial(VideoUNet, config.unet)
+    scale = config.vae.scaling_factor
     vae, network = Functional.of(make_vae), Functional.of(make_unet)
-    scale = vae_config.scaling_factor
     encode, text_encoder = text_conditioning(config, source)
 
     def sampled(
@@ -125,10 +144,6 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
         low_res = to_unit_range(batch["low_quality"])
         denoiser = network.bind({**part("unet", frozen), **part("unet", trained)})
         return sample_latents(denoiser, low_res, encode(frozen, batch), level, key, config)
-
-    def features(model: VideoAutoencoder, latents: Video, batch: Batch) -> Video:
-        low_res = to_unit_range(batch["low_quality"])
-        return model.decoder.features(model.post_quant_conv(latents / scale), low_res, 1.0)
 
     def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array, step: Array):
         model = vae.bind({**own(trained), **part("vae", frozen)})
@@ -141,18 +156,8 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
             latents = jnp.where(true, encode_latents(model, target), latents)
         if not config.through_sampler:
             latents = jax.lax.stop_gradient(latents)
-        hidden = features(model, latents, batch)
-
-        def reconstruction(decoded: Video) -> tuple[Array, Metrics]:
-            return reconstruction_loss(
-                decoded,
-                target,
-                part("lpips", frozen),
-                config.lpips_weight,
-                stages=config.lpips_stages,
-                change_weight=config.change_weight,
-            )
-
+        hidden = _features(model, latents / scale, batch)
+        reconstruction = _reconstruction(config, part("lpips", frozen), target)
         if adversary is None:
             return reconstruction(model.decoder.conv_out(hidden).astype(jnp.float32))
         scores = part("discriminator", trained)
