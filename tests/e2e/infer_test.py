@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import av
 import jax
@@ -149,7 +150,56 @@ def broken_inputs(folder, clip):
         "output is a file": (["-i", clip, "-o", folder / "file"], "is a file"),
         "output in a file": (["-i", clip, "-o", folder / "file" / "x"], "cannot create folder"),
         "colour": (["-i", clip, "--color_fix", "sepia"], "sepia"),
+        **more_broken_inputs(folder, clip),
     }
+
+
+def more_broken_inputs(folder, clip):
+    """Those about the result and about how the work is cut."""
+    make_video(folder / "hdr.mkv", smooth_frames(1, 16, 24), range(1), transfer=16)
+    (folder / "taken").mkdir()
+    (folder / "taken" / "x.mp4").write_text("precious")
+    (folder / "images").mkdir()
+    (folder / "images" / "1.png").write_text("no image")
+    (folder / "two").mkdir()
+    for name in "ab":
+        shutil.copy(clip, folder / "two" / f"{name}.mp4")
+    return {
+        "negative noise": (["-i", clip, "-n", "-1"], "noise level -1 is negative"),
+        "guidance": (["-i", clip, "-g", "101"], "guidance scale 101.0 is outside 0..100"),
+        "no flow": (["-i", clip, "-s", "2", "-p", "1"], "no flow network"),
+        "tile": (["-i", clip, "--tile_size", "3"], "tile size 3 is too small"),
+        "overlap": (["-i", clip, "--decode_overlap", "2"], "decode overlap 2; expected 0 or 1"),
+        "codec": (["-i", clip, "--codec", "vp9"], "codec 'vp9'; expected png, h264"),
+        "crf": (["-i", clip, "--crf", "60"], "crf 60 is outside 0..51"),
+        "no crf": (["-i", clip, "--codec", "ffv1", "--crf", "3"], "ffv1 has no rate factor"),
+        "container": (
+            ["-i", clip, "--codec", "ffv1", "-o", folder / "x.mp4"],
+            "codec ffv1 goes into .mkv, not .mp4",
+        ),
+        "png file": (
+            ["-i", clip, "--codec", "png", "-o", folder / "x.mp4"],
+            "codec png writes a folder",
+        ),
+        "scale": (["-i", clip, "--scale", "5"], "scale 5; expected 2, 3 or 4"),
+        "height": (["-i", clip, "--height", "1080"], "more than 4 times the input's (64)"),
+        "no height": (["-i", clip, "--height", "0"], "height 0 is not positive"),
+        "scenes": (["-i", clip, "--scenes", "often"], "scenes 'often'; expected auto, off"),
+        "cuts": (["-i", clip, "--scenes", "2,9"], "do not rise between 1 and 2"),
+        "hdr": (["-i", folder / "hdr.mkv"], "high dynamic range (PQ)"),
+        "taken": (["-i", clip, "-o", folder / "taken" / "x.mp4"], "give --overwrite"),
+        "image": (["-i", folder / "images"], "1.png cannot be read as an image"),
+        "one file": (["-i", folder / "two", "-o", folder / "y.mp4"], "2 videos cannot go into one"),
+    }
+
+
+def test_the_documentation_lists_what_every_mistake_is_told(clip, tmp_path):
+    listed = (Path(__file__).parents[2] / "docs" / "messages.md").read_text()
+    rows = [line for line in listed.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 25
+    known = broken_inputs(tmp_path, clip)
+    documented = {row.split("|")[1].strip() for row in rows}
+    assert documented == set(known)
 
 
 def test_bad_input_gets_one_line_status_2_and_no_output(clip, tmp_path, capfd):

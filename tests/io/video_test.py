@@ -22,12 +22,14 @@ def smooth_frames(count, height, width):
     return np.clip(np.stack(planes, -1), 0, 255).astype(np.uint8)
 
 
-def make_video(path: Path, frames, pts, *, time_base=Fraction(1, 25), audio=False, rotation=0):
+def make_video(path: Path, frames, pts, *, time_base=Fraction(1, 25), audio=False, transfer=None):
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         stream.codec_context.time_base = stream.time_base = time_base
         stream.options = {"crf": "1"}
+        if transfer is not None:
+            stream.codec_context.color_trc = transfer
         sound = out.add_stream("aac", rate=44100, layout="stereo") if audio else None
         for image, time in zip(frames, pts, strict=True):
             frame = av.VideoFrame.from_ndarray(image, "rgb24")
