@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from uav_jax.diffusion.sampler import guided
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.unet.model import VideoUNet
-from uav_jax.pipeline.devices import AXIS, over_rows
+from uav_jax.pipeline.devices import AXIS
 from uav_jax.training.planning import GIB, HBM, collectives, estimated_cycles
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     mesh = Mesh(description.devices, (AXIS,))
     config = UNetConfig.released(dtype=jnp.bfloat16, param_dtype=jnp.bfloat16)
     graph, state = nnx.split(nnx.eval_shape(lambda: VideoUNet(config, rngs=None)))
-    whole = NamedSharding(mesh, PartitionSpec())
+    whole, divided = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (AXIS,)))
     rows = options.rows * mesh.size
 
     def shape(size, dtype, sharding=whole):
@@ -48,8 +48,8 @@ def main() -> None:
     arguments = (
         graph,
         state,
-        shape((*window, 4), jnp.float32, over_rows(mesh)),
-        shape((*window, 3), jnp.float32, over_rows(mesh)),
+        shape((*window, 4), jnp.float32, divided),
+        shape((*window, 3), jnp.float32, divided),
         number,
         number,
         shape((2, 77, config.cross_attention_dim), jnp.bfloat16),
@@ -60,6 +60,7 @@ def main() -> None:
     seconds = time.monotonic() - start
     memory, text = compiled.memory_analysis(), compiled.as_text() or ""
     found = collectives(text)
+    assert memory is not None
     held = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     held += memory.output_size_in_bytes + memory.generated_code_size_in_bytes
     chip = options.topology.partition(":")[0]

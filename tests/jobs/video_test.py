@@ -131,6 +131,20 @@ def test_other_settings_start_anew_and_say_so(
     assert told[0].startswith("settings or input changed")
 
 
+def test_a_run_killed_between_result_and_record_is_finished(upscaler, clip, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    target = tmp_path / "out.mkv"
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Journal, "remove", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(upscaler, clip, target)
+    target.with_suffix(".json").unlink()
+    assert run(upscaler, clip, target) == target and target.with_suffix(".json").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_a_result_is_kept_unless_it_is_another_and_may_be_replaced(upscaler, clip, tmp_path):
     target = run(upscaler, clip, tmp_path / "out.mkv")
     before = target.stat().st_mtime_ns
@@ -206,11 +220,11 @@ def test_a_run_killed_at_random_moments_ends_in_the_uninterrupted_bytes(clip, tm
     assert start("-i", clip, "-o", whole).wait() == 0
     length, rng = time.monotonic() - started, np.random.default_rng()
     target = tmp_path / "b" / "out.mkv"
-    for _ in range(KILLS):
+    for number in range(KILLS):
         process = start("-i", clip, "-o", target)
         time.sleep(rng.uniform(0.3, 0.95) * length)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(signal.SIGINT if number == 0 else signal.SIGKILL)
+        assert process.wait(timeout=60) in (0, 130, -signal.SIGINT, -signal.SIGKILL)
     assert start("-i", clip, "-o", target).wait() == 0
     assert target.read_bytes() == whole.read_bytes()
 
@@ -225,11 +239,11 @@ def test_a_run_killed_twenty_times_ends_in_the_uninterrupted_bytes(clip, tmp_pat
     test_a_run_killed_at_random_moments_ends_in_the_uninterrupted_bytes(clip, tmp_path)
 
 
-def test_two_processes_share_a_folder_and_one_may_die(tmp_path):
+def test_two_processes_share_a_folder_and_one_may_die(upscaler, tmp_path):
     (tmp_path / "in").mkdir()
-    for number in range(4):
-        frames = np.roll(smooth_frames(7, 16, 24), number, 2)
-        make_video(tmp_path / "in" / f"{number}.mkv", frames, range(7))
+    for number in range(10):
+        frames = np.roll(smooth_frames(3, 16, 24), number, 2)
+        make_video(tmp_path / "in" / f"{number}.mkv", frames, range(3))
     both = [start("-i", tmp_path / "in", "-o", tmp_path / "out") for _ in range(2)]
     deadline = time.monotonic() + 120
     while not list((tmp_path / "out").glob("*.mp4")) and time.monotonic() < deadline:
@@ -238,8 +252,10 @@ def test_two_processes_share_a_folder_and_one_may_die(tmp_path):
     both[0].wait()
     assert both[1].wait() == 0
     results = sorted((tmp_path / "out").glob("*.mp4"))
-    assert len(results) == 4 and all(scan(path).frames == 7 for path in results)
-    assert len({path.read_bytes() for path in results}) == 4
+    assert len(results) == 10
+    for number, path in enumerate(results):
+        alone = run(upscaler, tmp_path / "in" / f"{number}.mkv", tmp_path / "alone")
+        assert alone.name == path.name and alone.read_bytes() == path.read_bytes()
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert {o["state"] for o in summary} <= {"done", "already there"}
     assert [p.name for p in (tmp_path / "out").glob(".*")] == []

@@ -15,6 +15,20 @@ from jaxtyping import Array
 KEY = "key.json"
 
 
+def journal_folder(target: Path) -> Path:
+    """Where the journal of a result is."""
+    return target.with_name(f".{target.name}.uav")
+
+
+def is_begun(target: Path, key: dict) -> bool:
+    """Whether a run with this key was begun and not finished."""
+    return _text(journal_folder(target) / KEY) == _key_text(key)
+
+
+def _key_text(key: dict) -> str:
+    return json.dumps(key, indent=1, sort_keys=True) + "\n"
+
+
 class Journal:
     """The finished segments of one result. ``resumed`` says whether there were any to go on from.
 
@@ -22,9 +36,9 @@ class Journal:
     """
 
     def __init__(self, target: Path, key: dict):
-        self.folder = target.with_name(f".{target.name}.uav")
+        self.folder = journal_folder(target)
         self.outdated = False
-        text = json.dumps(key, indent=1, sort_keys=True) + "\n"
+        text = _key_text(key)
         if self.folder.is_dir() and _text(self.folder / KEY) != text:
             self.outdated = any(self.folder.glob("*.segment"))
             shutil.rmtree(self.folder)

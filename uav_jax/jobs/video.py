@@ -16,7 +16,7 @@ from PIL import Image
 from uav_jax.io.encode import OutputFormat, encode_segment, join, quantised, rounded_size
 from uav_jax.io.scenes import find_cuts
 from uav_jax.io.source import FrameWindow, SourceInfo, scan
-from uav_jax.jobs.journal import Journal
+from uav_jax.jobs.journal import Journal, is_begun
 from uav_jax.layers.resample import area_matrix, resize
 from uav_jax.pipeline.plan import Plan
 from uav_jax.pipeline.runner import Progress
@@ -226,7 +226,9 @@ def run_job(upscaler: Upscaler, job: Job, progress: Progress) -> Path:
     """
     if job.is_done() and not job.options.overwrite:
         return job.target
-    if job.target.exists() and not job.options.overwrite:
+    # A run that was begun was allowed to, and may have been killed between result and record.
+    allowed = job.options.overwrite or is_begun(job.target, job.record)
+    if job.target.exists() and not allowed:
         raise ValueError(
             f"{job.target} exists and was made with other settings or from another input; "
             "give --overwrite to replace it"
