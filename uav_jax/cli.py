@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from uav_jax.diffusion.solvers import SOLVERS
 from uav_jax.io.encode import CODECS, OutputFormat
 from uav_jax.io.frames import image_files
 from uav_jax.io.video import VIDEO_SUFFIXES
@@ -90,6 +91,14 @@ def _add_model_arguments(p: argparse.ArgumentParser) -> None:
     )
     g.add_argument("-g", "--guidance_scale", type=float, help="how strongly prompts act; 1 is off")
     g.add_argument("-s", "--inference_steps", type=int, help="denoising steps")
+    g.add_argument("--solver", choices=SOLVERS, help="dpmpp and unipc need fewer steps")
+    g.add_argument(
+        "--guidance_interval",
+        type=int,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="timesteps (0 clean to 1000 noise) at which guidance runs",
+    )
     g.add_argument(
         "-p",
         "--propagation_steps",
@@ -174,6 +183,8 @@ def settings_from(options: argparse.Namespace, defaults: UpscaleSettings) -> Ups
         seed=options.seed,
         noise=options.noise,
         tiling=options.tiling,
+        solver=options.solver,
+        guidance_interval=options.guidance_interval and tuple(options.guidance_interval),
         decode_overlap=options.decode_overlap,
     )
 

@@ -58,6 +58,9 @@ def test_the_result_is_four_times_as_large_in_range_and_repeatable(upscaler, fra
         {"use_video_vae": True},
         {"color_fix": "wavelet"},
         {"noise": "torch"},
+        {"solver": "dpmpp"},
+        {"solver": "unipc"},
+        {"guidance_interval": (0, 600)},
     ],
     ids=lambda change: next(iter(change)),
 )

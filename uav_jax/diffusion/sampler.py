@@ -4,6 +4,8 @@
     x0 = sqrt(a) x - sqrt(1 - a) v;  x0 <- propagate(x0) at the chosen steps                 (2)
     x  <- sqrt(a_prev) x0 + sqrt(1 - a_prev) eps(x, v)                                       (3)
 
+Multistep solvers replace (3) by weighted sums (``solvers``).
+
 Every step is denoised as a whole: shares blend at every step, not at the end. The network runs on
 rows, each one window of one tile, always of one shape, so that one compiled program serves clips of
 every length and frames of every size; over several devices the rows of a call are divided.
@@ -22,12 +24,16 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from uav_jax.diffusion.ddim import DDIMSteps, ddim_update
-from uav_jax.diffusion.schedule import predict_x0
+from uav_jax.diffusion.schedule import MAX_STEPS, predict_x0
+from uav_jax.diffusion.solvers import Solver, plan_steps
 from uav_jax.diffusion.windows import WindowPlan
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.motion.flow import ClipFlow
 from uav_jax.motion.propagation import Carried, PropagationConfig, propagate
 from uav_jax.shapes import Text, Video
+
+EVERY_TIME = (0, MAX_STEPS)
+"""Timesteps at which guidance runs: all."""
 
 
 class Conditioning(NamedTuple):
@@ -128,6 +134,30 @@ def _add(total: Video, v_RFhwC: Array, rows: tuple, weights: Array) -> Video:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    """Equation (1) over all rows of a plan."""
+
+    unet: tuple
+    plan: list[Rows]
+    shape: tuple[int, int, int]
+    mesh: Mesh | None
+
+    def __call__(
+        self, latents: Video, conditioning: Conditioning, timestep: Array, guide: bool
+    ) -> Video:
+        low_res, level, text, scale = conditioning
+        text = text if guide else text[:1]
+        sharding = self.mesh and NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names[0]))
+        total = jnp.zeros_like(latents)
+        for rows in self.plan:
+            where = (rows.frames, rows.tops, rows.lefts)
+            cut = partial(_cut, rows=where, shape=self.shape, sharding=sharding)
+            v = guided(*self.unet, cut(latents), cut(low_res), timestep, level, text, scale)
+            total = _add(total, v, where, rows.weights)
+        return total
+
+
 @partial(jax.jit, static_argnames="config")
 def _advance(
     x: Video,
@@ -147,6 +177,28 @@ def _advance(
     return ddim_update(alpha, alpha_previous, x, v, x0), x0
 
 
+@jax.jit
+def _weighted(weights: tuple, latents: tuple) -> Video:
+    return sum(w * x for w, x in zip(weights, latents, strict=True))  # pyright: ignore
+
+
+class _Multistep:
+    """Equation (3) by a multistep solver: remembers the last latents and clean latents."""
+
+    def __init__(self, steps: DDIMSteps, solver: Solver):
+        self._plan = plan_steps(steps, solver)
+        self._before: Video | None = None
+        self._clean: list[Video] = []
+
+    def __call__(self, number: int, x: Video, clean: Video) -> Video:
+        weights = self._plan[number]
+        one, two = (self._clean[-1:] or [clean])[0], (self._clean or [clean])[0]
+        if weights.corrected is not None:
+            x = _weighted(weights.corrected, (self._before, one, two, clean))
+        self._before, self._clean = x, [*self._clean[-1:], clean]
+        return _weighted(weights.following, (x, clean, one))
+
+
 def sample(
     unet: VideoUNet,
     latents: Float[Array, "1 T H W 4"],
@@ -161,6 +213,8 @@ def sample(
     carried: dict[int, Array] | None = None,
     carried_at: int = 0,
     carry_frame: int | None = None,
+    solver: Solver = "ddim",
+    guidance_interval: tuple[int, int] = EVERY_TIME,
     rows_at_once: int = 2,
     mesh: Mesh | None = None,
 ) -> Float[Array, "1 T H W 4"]:
@@ -168,8 +222,9 @@ def sample(
 
     ``propagation_steps`` count from 0 at the noisiest step and need ``flow``. ``carried`` holds, by
     step, what an earlier stretch made of frame ``carried_at``; with ``carry_frame`` it is replaced
-    by what this one makes of that frame. ``rows_at_once`` windows go through the network together,
-    divided over the first axis of ``mesh``. ``ValueError`` for a step beyond the last.
+    by what this one makes of that frame. Guidance runs at timesteps inside ``guidance_interval``;
+    outside of it the prompt alone is evaluated. ``rows_at_once`` windows go through the network
+    together, divided over the first axis of ``mesh``. ``ValueError`` for a step beyond the last.
     """
     count = len(steps.timesteps)
     for step in propagation_steps:
@@ -177,31 +232,24 @@ def sample(
             raise ValueError(f"propagation step {step} is outside 0..{count - 1}")
     assert flow is not None or not propagation_steps, "propagation needs flow"
     places = places or Places.whole(*latents.shape[2:4])
-    plan = plan_rows(windows, places, rows_at_once)
     shape = (windows.length, *places.shares.shape[1:3])
-    sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
-    graph, state = nnx.split(unet)
+    predict = _Prediction(nnx.split(unet), plan_rows(windows, places, rows_at_once), shape, mesh)
+    multistep = None if solver == "ddim" else _Multistep(steps, solver)
     carried = {} if carried is None else carried
+    low, high = guidance_interval
     for number, (timestep, alpha, previous) in enumerate(zip(*steps, strict=True)):
-        total = jnp.zeros_like(latents)
-        for rows in plan:
-            where = (rows.frames, rows.tops, rows.lefts)
-            inputs = [
-                _cut(x, where, shape=shape, sharding=sharding)
-                for x in (latents, conditioning.low_res)
-            ]
-            v = guided(graph, state, *inputs, timestep, *conditioning[1:])
-            total = _add(total, v, where, rows.weights)
+        v = predict(latents, conditioning, timestep, low <= timestep <= high)
         propagates = number in propagation_steps
-        latents, clean = _advance(
+        following, clean = _advance(
             latents,
-            total,
+            v,
             alpha,
             previous,
             flow if propagates else None,
             Carried(carried[number], carried_at) if propagates and number in carried else None,
             config=(propagation or PropagationConfig()) if propagates else None,
         )
+        latents = multistep(number, latents, clean) if multistep else following
         if propagates and carry_frame is not None:
             carried[number] = clean[:, carry_frame]
     return latents

@@ -142,6 +142,8 @@ class ClipRunner:
             carried=carried,
             carried_at=segment.kept.start - 1,
             carry_frame=segment.kept.stop - 1,
+            solver=settings.solver,
+            guidance_interval=settings.guidance_interval,
             rows_at_once=self.plan.rows_at_once,
             mesh=upscaler.mesh,
         )

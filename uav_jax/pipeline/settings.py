@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from uav_jax.diffusion.solvers import SOLVERS, Solver
 from uav_jax.pipeline.color import ColorFix
 from uav_jax.pipeline.prompt import ADDED_PROMPT, NEGATIVE_PROMPT
 
@@ -21,6 +22,8 @@ class UpscaleSettings:
     guidance_scale: float = 6.0  # above 1 the negative prompt is used too
     inference_steps: int = 30
     propagation_steps: tuple[int, ...] = ()  # counted from 0 at the noisiest step
+    solver: Solver = "ddim"  # dpmpp, unipc: fewer steps for the same result
+    guidance_interval: tuple[int, int] = (0, 1000)  # timesteps at which guidance runs
     use_video_vae: bool = False
     color_fix: ColorFix = "none"
     perform_tile: bool | None = None  # None: from 384 x 384 low-resolution pixels on
@@ -54,6 +57,16 @@ class UpscaleSettings:
             (
                 self.decode_overlap in (0, 1),
                 f"decode overlap {self.decode_overlap}; expected 0 or 1",
+            ),
+            (
+                self.solver in SOLVERS,
+                f"solver {self.solver!r}; expected {', '.join(SOLVERS)}",
+            ),
+            (
+                len(self.guidance_interval) == 2
+                and 0 <= self.guidance_interval[0] <= self.guidance_interval[1] <= 1000,
+                f"guidance interval {self.guidance_interval}; expected two rising timesteps in "
+                "0..1000",
             ),
             (self.noise in NOISES, f"noise {self.noise!r}; expected {' or '.join(NOISES)}"),
             (self.tile_size >= 16, f"tile size {self.tile_size} is too small; use 16 or more"),

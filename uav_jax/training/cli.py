@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from uav_jax.recipes import load_recipe, override
@@ -33,27 +34,32 @@ def _plan(config: TrainConfig, topology: str | None, devices: int | None) -> str
     return describe(config, config.mesh.abstract(devices or jax.device_count()))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Trains; returns 2 after a mistake or a divergence. A preempted run exits with 75."""
-    parser = argparse.ArgumentParser(description="Trains a stage of the model.")
-    parser.add_argument("config", type=Path, help="a recipe, such as configs/default/image_unet.py")
-    parser.add_argument("--workdir", type=Path, help="checkpoints and logs go here")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    p = argparse.ArgumentParser(prog="train.py", description="Trains a stage of the model.")
+    p.add_argument("config", type=Path, help="a recipe, such as configs/default/image_unet.py")
+    p.add_argument("--workdir", type=Path, help="checkpoints and logs go here")
+    p.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    p.add_argument(
         "--distributed",
         metavar="WHERE",
         help="several hosts: auto (TPU pod, SLURM) or HOST:PORT,PROCESSES,INDEX",
     )
-    parser.add_argument(
+    p.add_argument(
         "--dry-run", action="store_true", help="print parameters, memory and mesh, and stop"
     )
-    parser.add_argument(
+    p.add_argument(
         "--devices", type=int, help="with --dry-run: a number of devices that need not be here"
     )
-    parser.add_argument(
+    p.add_argument(
         "--aot", metavar="TOPOLOGY", help="compile for a TPU slice that is not here, as v5e:4x4"
     )
-    options = parser.parse_args(arguments)
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Trains; returns 2 after a mistake or a divergence. A preempted run exits with 75."""
+    options = parser().parse_args(arguments)
     try:
         if options.distributed:
             connect(options.distributed)
