@@ -1,11 +1,11 @@
 """Packs trained stages as a model directory in the released layout, float16.
 
-    python -m uav_jax.training.export RECIPE --workdir runs/video_decoder OUT
+    python -m uav_jax.training.export RECIPE --workdir runs/few_step OUT
 
-``RECIPE`` is ``configs/default/video_decoder.py``, which names the work folders of the other
-stages. ``--workdir runs/video_decoder/best.safetensors`` packs the network with the lowest
-validation LPIPS instead of the last. ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/``
-already (``python -m uav_jax.training.text``).
+``RECIPE`` is a video decoder's, such as ``configs/default/few_step.py``; it names the work folders
+of the other stages. ``--workdir runs/few_step/best.safetensors`` packs the network with the lowest
+validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as in ``train.py``.
+``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already (``uav_jax.training.text``).
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from uav_jax.recipes import load_recipe
+from uav_jax.recipes import load_recipe, override
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.sources import network_shapes, saved_network, trained_beside
 from uav_jax.weights.model_files import ModelFiles, write_release
@@ -56,8 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     options = parser.parse_args(arguments)
-    export(load_recipe(options.config), options.workdir, options.out)
+    config = load_recipe(options.config)
+    for assignment in options.set:
+        config = override(config, assignment)
+    export(config, options.workdir, options.out)
 
 
 if __name__ == "__main__":
