@@ -296,3 +296,26 @@ def _replace_folder(made: Path, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     made.replace(target)
+
+
+def _silent(*_) -> None:
+    pass
+
+
+def upscale_video(
+    upscaler: Upscaler,
+    source: Path,
+    output: Path,
+    settings: UpscaleSettings | None = None,
+    options: JobOptions | None = None,
+    *,
+    progress: Progress = _silent,
+) -> Path:
+    """Upscales one video (or a folder of frames) into a folder or a video file; returns the result.
+
+    Goes on where an earlier call with the same arguments was stopped. ``ValueError`` for every
+    mistake in arguments or input, and where another result is in the way.
+    """
+    settings, options = settings or upscaler.defaults, options or JobOptions()
+    job = prepare(upscaler, source, output, settings, options, progress)
+    return run_job(upscaler, job, progress)
