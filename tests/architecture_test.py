@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "io": {"shapes"},
     "data": {"io", "recipes", "shapes"},
     "pipeline": {"models", "layers", "diffusion", "motion", "weights", "shapes"},
+    "compare": {"io", "shapes"},
     "jobs": {"io", "pipeline", "diffusion", "layers", "provenance", "shapes"},
     "evaluation": {"data", "io", "metrics", "pipeline", "provenance", "weights", "shapes"},
     "training": {

@@ -148,6 +148,7 @@ def _add_output_arguments(p: argparse.ArgumentParser) -> None:
     )
     g.add_argument("--published", action="store_true", help="truncate colours as published")
     g.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    g.add_argument("--compare", action="store_true", help="also a video and a page of both")
     g.add_argument("--save_image", action="store_true", help="also write the frames as PNG")
     g.add_argument("--save_suffix", default="", help="appended to the names of the results")
 
@@ -275,6 +276,11 @@ def one(upscaler: Upscaler, options: argparse.Namespace, source: Path, console: 
     if outcome.state == "elsewhere":
         raise ValueError(f"another process is working on {outcome.target}")
     _report(console, outcome)
+    if options.compare:
+        from uav_jax.compare.write import compare
+
+        video, page = compare(job.source, job.target, job.record)
+        console.print(f"wrote {video} and {page}", soft_wrap=True, markup=False)
     return 0
 
 
@@ -297,6 +303,8 @@ def many(
 ) -> int:
     """Upscales a folder of videos; status 1 if any failed."""
     output = Path(options.output_path)
+    if options.compare:
+        raise ValueError(f"--compare is for one video, and there are {len(sources)}")
     if output.suffix.lower() in VIDEO_OUTPUTS:
         raise ValueError(f"{len(sources)} videos cannot go into one file {output}; give a folder")
     with _progress(console) as bars:

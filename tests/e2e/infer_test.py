@@ -31,8 +31,9 @@ def infer(*arguments) -> int:
 
 
 def test_a_video_comes_back_four_times_as_large_with_its_audio(clip, tmp_path):
-    assert infer("-i", clip, "-o", tmp_path / "out") == 0
-    names = [NAME.replace(".mp4", ".json"), NAME]
+    assert infer("-i", clip, "-o", tmp_path / "out", "--compare") == 0
+    stem = NAME.removesuffix(".mp4")
+    names = [f"{stem}.json", NAME, f"{stem}_compare.html", f"{stem}_compare.mp4"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     before, after = read_video(clip), read_video(tmp_path / "out" / NAME)
     assert after.frames.shape == (3, 64, 96, 3)
@@ -189,6 +190,7 @@ def more_broken_inputs(folder, clip):
         "hdr": (["-i", folder / "hdr.mkv"], "high dynamic range (PQ)"),
         "taken": (["-i", clip, "-o", folder / "taken" / "x.mp4"], "give --overwrite"),
         "image": (["-i", folder / "images"], "1.png cannot be read as an image"),
+        "compare": (["-i", folder / "two", "--compare"], "--compare is for one video"),
         "one file": (["-i", folder / "two", "-o", folder / "y.mp4"], "2 videos cannot go into one"),
     }
 
