@@ -229,7 +229,8 @@ def _join(path: Path, segments: list[Path], source: SourceInfo, comment: str) ->
             _mux(out, video, segments, source, None, {})
             return
         with av.open(str(source.path)) as other:
-            copied = [s for s in (*other.streams.audio, *other.streams.subtitles)]
+            others = (*other.streams.audio, *other.streams.subtitles)
+            copied = [s for s in others if s.codec_context is not None]
             added = {s.index: out.add_stream_from_template(s, opaque=True) for s in copied}
             for s in copied:
                 added[s.index].metadata.update(s.metadata)

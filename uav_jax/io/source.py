@@ -20,6 +20,7 @@ from uav_jax.io.scenes import ChangeMeter
 from uav_jax.io.video import (
     DEFAULT_RATE,
     TRUNCATION_SECONDS,
+    codec_name,
     even_times,
     picture_stream,
     rotated,
@@ -198,8 +199,8 @@ def _scan_file(container, path: Path, watch: Watch) -> SourceInfo:
         time_base=time_base,
         rate=rate,
         bits=bits,
-        audio_codecs=tuple(s.codec_context.name for s in container.streams.audio),
-        subtitle_codecs=tuple(s.codec_context.name for s in container.streams.subtitles),
+        audio_codecs=tuple(map(codec_name, container.streams.audio)),
+        subtitle_codecs=tuple(map(codec_name, container.streams.subtitles)),
         metadata=dict(container.metadata),
         changes=tuple(meter.changes),
         damaged=damaged,

@@ -15,6 +15,8 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpe
 MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 """Audio codecs that may be copied into mp4; others need mkv."""
 
+UNKNOWN = "unknown"
+
 DEFAULT_RATE = Fraction(25)
 TRUNCATION_SECONDS = 0.5
 """A file whose streams end this much before its declared end is taken for truncated."""
@@ -82,6 +84,8 @@ def picture_stream(container, path: Path):
     streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
     if not streams:
         raise ValueError(f"{path} has no video stream")
+    if streams[0].codec_context is None:
+        raise ValueError(f"{path} is in a codec that is not known here")
     streams[0].thread_type = "SLICE"  # threads over frames lose whole frames around a damaged one
     return streams[0]
 
@@ -120,9 +124,14 @@ def _read(container, path: Path) -> Clip:
         rate=Fraction(rate),
         source=path,
         has_audio=bool(container.streams.audio),
-        audio_codecs=tuple(s.codec_context.name for s in container.streams.audio),
+        audio_codecs=tuple(map(codec_name, container.streams.audio)),
         metadata=dict(container.metadata),
     )
+
+
+def codec_name(stream) -> str:
+    """Of a stream; "unknown" where there is no decoder for it."""
+    return stream.codec_context.name if stream.codec_context else UNKNOWN
 
 
 def even_times(pts: list, time_base: Fraction, rate: Fraction) -> tuple[list[int], Fraction]:
