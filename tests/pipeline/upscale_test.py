@@ -60,7 +60,7 @@ def test_the_result_is_four_times_as_large_in_range_and_repeatable(upscaler, fra
         {"noise": "torch"},
         {"solver": "dpmpp"},
         {"solver": "unipc"},
-        {"guidance_interval": (0, 600)},
+        {"guidance_interval": (0, 300)},
     ],
     ids=lambda change: next(iter(change)),
 )
