@@ -145,6 +145,21 @@ def test_a_run_killed_between_result_and_record_is_finished(upscaler, clip, tmp_
     assert not list(tmp_path.glob(".*"))
 
 
+def test_frames_that_were_moved_before_a_kill_are_kept(upscaler, clip, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    images = OutputFormat(codec="png")
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Journal, "remove", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(upscaler, clip, tmp_path / "out", output=images)
+    (record,) = (tmp_path / "out").glob("*.json")
+    record.unlink()
+    target = run(upscaler, clip, tmp_path / "out", output=images)
+    assert len(read_frames(target).frames) == 14 and record.exists()
+
+
 def test_a_result_is_kept_unless_it_is_another_and_may_be_replaced(upscaler, clip, tmp_path):
     target = run(upscaler, clip, tmp_path / "out.mkv")
     before = target.stat().st_mtime_ns

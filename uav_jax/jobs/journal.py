@@ -62,6 +62,10 @@ class Journal:
         """Where segment ``number`` is, or will be."""
         return self.folder / f"{number:06d}.segment"
 
+    def has_frames(self) -> bool:
+        """Whether frames that were written as images are here."""
+        return (self.folder / "frames").is_dir()
+
     def frames(self) -> Path:
         """The folder of the frames that are written as images."""
         (self.folder / "frames").mkdir(exist_ok=True)

@@ -277,12 +277,11 @@ def _count(path: Path, frames: Iterator[np.ndarray], **_) -> None:
 
 def _publish(job: Job, journal: Journal) -> None:
     """Puts the result at its place, and the record beside it."""
-    output, count = job.options.output, len(job.plan.segments)
     if not job.writes_folder:
         comment = json.dumps(job.record, separators=(",", ":"))
-        segments = [journal.segment(number) for number in range(count)]
+        segments = [journal.segment(number) for number in range(len(job.plan.segments))]
         join(job.target, segments, job.source, comment=comment)
-    if job.writes_folder or output.images:
+    if journal.has_frames():  # not where a run was killed after they had been moved
         name = job.target.name if job.writes_folder else job.target.stem
         _replace_folder(journal.frames(), job.target.with_name(name))
     temporary = job.record_path.with_name(f".{job.record_path.name}.partial")

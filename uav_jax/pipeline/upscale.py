@@ -192,12 +192,9 @@ def _from_json(values: dict) -> dict:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
-def to_bytes(
-    frames: Float[np.ndarray, "*shape"], *, truncate: bool = False
-) -> UInt8[np.ndarray, "*shape"]:
+def to_bytes(frames: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     """[-1, 1] to 8 bits: clamp, then round (the published code truncates, which darkens)."""
-    values = np.clip(frames * 0.5 + 0.5, 0, 1) * 255
-    return (values if truncate else np.rint(values)).astype(np.uint8)
+    return np.rint(np.clip(frames * 0.5 + 0.5, 0, 1) * 255).astype(np.uint8)
 
 
 def reduce_large(
