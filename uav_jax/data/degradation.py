@@ -49,6 +49,7 @@ class PassConfig:
 class DegradationConfig:
     """The published pipeline; ``mild`` is what the default model learns from."""
 
+    clean_probability: float = 0.0  # of a clip that is only reduced in size
     first: PassConfig = PassConfig()
     second: PassConfig = PassConfig(
         blur_probability=0.8,
@@ -287,6 +288,8 @@ def degrade(
 ) -> np.ndarray:
     """A low-quality clip ``(T, H / scale, W / scale, 3)`` of a high-resolution one, both uint8."""
     T, H, W, _ = clip.shape
+    if config.clean_probability and rng.random() < config.clean_probability:
+        return resize(clip, W // scale, H // scale, Image.Resampling.BICUBIC)
     out = degrade_once(clip, config.first, (H, W), config.drift, rng)
     if rng.random() < config.second_probability:
         out = degrade_once(out, config.second, (H // scale, W // scale), config.drift, rng)
