@@ -11,6 +11,7 @@ rows, each one window of one tile, always of one shape, so that one compiled pro
 every length and frames of every size; over several devices the rows of a call are divided.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -34,6 +35,10 @@ from uav_jax.shapes import Text, Video
 
 EVERY_TIME = (0, MAX_STEPS)
 """Timesteps at which guidance runs: all."""
+
+
+def _silent(*_) -> None:
+    pass
 
 
 class Conditioning(NamedTuple):
@@ -142,19 +147,24 @@ class _Prediction:
     plan: list[Rows]
     shape: tuple[int, int, int]
     mesh: Mesh | None
+    watch: Callable[[int], None]
 
     def __call__(
-        self, latents: Video, conditioning: Conditioning, timestep: Array, guide: bool
+        self, latents: Video, conditioning: Conditioning, step: int, timestep: Array, guide: bool
     ) -> Video:
         low_res, level, text, scale = conditioning
         text = text if guide else text[:1]
         sharding = self.mesh and NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names[0]))
-        total = jnp.zeros_like(latents)
-        for rows in self.plan:
+        total = before = jnp.zeros_like(latents)
+        for number, rows in enumerate(self.plan):
             where = (rows.frames, rows.tops, rows.lefts)
             cut = partial(_cut, rows=where, shape=self.shape, sharding=sharding)
             v = guided(*self.unet, cut(latents), cut(low_res), timestep, level, text, scale)
             total = _add(total, v, where, rows.weights)
+            if number:
+                before.block_until_ready()  # this call is under way meanwhile
+            before = v
+            self.watch(step * len(self.plan) + number)
         return total
 
 
@@ -217,6 +227,7 @@ def sample(
     guidance_interval: tuple[int, int] = EVERY_TIME,
     rows_at_once: int = 2,
     mesh: Mesh | None = None,
+    watch: Callable[[int, int], None] = _silent,
 ) -> Float[Array, "1 T H W 4"]:
     """Clean latents from noise.
 
@@ -224,7 +235,9 @@ def sample(
     step, what an earlier stretch made of frame ``carried_at``; with ``carry_frame`` it is replaced
     by what this one makes of that frame. Guidance runs at timesteps inside ``guidance_interval``;
     outside of it the prompt alone is evaluated. ``rows_at_once`` windows go through the network
-    together, divided over the first axis of ``mesh``. ``ValueError`` for a step beyond the last.
+    together, divided over the first axis of ``mesh``. ``watch`` is told how many of those calls are
+    done, and of how many; what it raises ends the sampling. ``ValueError`` for a step beyond the
+    last.
     """
     count = len(steps.timesteps)
     for step in propagation_steps:
@@ -233,12 +246,17 @@ def sample(
     assert flow is not None or not propagation_steps, "propagation needs flow"
     places = places or Places.whole(*latents.shape[2:4])
     shape = (windows.length, *places.shares.shape[1:3])
-    predict = _Prediction(nnx.split(unet), plan_rows(windows, places, rows_at_once), shape, mesh)
+    plan = plan_rows(windows, places, rows_at_once)
+
+    def told(done: int) -> None:
+        watch(done, count * len(plan))
+
+    predict = _Prediction(nnx.split(unet), plan, shape, mesh, told)
     multistep = None if solver == "ddim" else _Multistep(steps, solver)
     carried = {} if carried is None else carried
     low, high = guidance_interval
     for number, (timestep, alpha, previous) in enumerate(zip(*steps, strict=True)):
-        v = predict(latents, conditioning, timestep, low <= timestep <= high)
+        v = predict(latents, conditioning, number, timestep, low <= timestep <= high)
         propagates = number in propagation_steps
         following, clean = _advance(
             latents,

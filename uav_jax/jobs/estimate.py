@@ -1,6 +1,7 @@
 """What a plan will cost, before anything is computed: operations, time, memory."""
 
 import time
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -56,16 +57,31 @@ def operations(upscaler: Upscaler, job: Job) -> float:
     return plan.calls(settings.inference_steps) * _flops(call) + groups * _flops(decode)
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a job will take: floating-point operations, seconds once compiled, bytes."""
+
+    operations: float
+    seconds: float
+    memory: int  # of activations on a device, beside the weights
+
+
+def cost(upscaler: Upscaler, job: Job) -> Cost:
+    """Estimates a job from its operations and this machine's rate, measured now."""
+    flops = operations(upscaler, job)
+    devices = upscaler.mesh.size if upscaler.mesh else 1
+    seconds = flops / (EFFICIENCY * matmul_rate() * devices)
+    vae = upscaler.network("vae_video" if job.settings.use_video_vae else "vae_3d")
+    itemsize = jnp.dtype(upscaler.dtype).itemsize
+    return Cost(flops, seconds, job.plan.memory(upscaler.unet.config, vae.config, itemsize))
+
+
 def describe(upscaler: Upscaler, job: Job) -> str:
     """The plan in words: sizes, scenes, segments, tiles, evaluations, time and memory."""
     plan, source, steps = job.plan, job.source, job.settings.inference_steps
     tile = plan.tiles[0]
     devices = upscaler.mesh.size if upscaler.mesh else 1
-    flops = operations(upscaler, job)
-    seconds = flops / (EFFICIENCY * matmul_rate() * devices)
-    vae = upscaler.network("vae_video" if job.settings.use_video_vae else "vae_3d")
-    itemsize = jnp.dtype(upscaler.dtype).itemsize
-    memory = plan.memory(upscaler.unet.config, vae.config, itemsize)
+    expected = cost(upscaler, job)
     scenes = len({segment.scene for segment in plan.segments})
     device = jax.devices()[0]
     lines = [
@@ -78,8 +94,9 @@ def describe(upscaler: Upscaler, job: Job) -> str:
         f"devices     {devices} x {device.platform} {device.device_kind}, {upscaler.dtype}",
         f"U-Net       {plan.calls(steps)} windows of tiles, {plan.rows_at_once} at once, "
         f"{len(upscaler.encode_text(job.settings))} prompt(s)",
-        f"operations  {flops / 1e12:.2f} TFLOP",
-        f"memory      {memory / 2**30:.2f} GiB of activations beside the weights",
-        f"time        about {seconds:.0f} s once compiled, {seconds / source.frames:.2f} s a frame",
+        f"operations  {expected.operations / 1e12:.2f} TFLOP",
+        f"memory      {expected.memory / 2**30:.2f} GiB of activations beside the weights",
+        f"time        about {expected.seconds:.0f} s once compiled, "
+        f"{expected.seconds / source.frames:.2f} s a frame",
     ]
     return "\n".join(lines)

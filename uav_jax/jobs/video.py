@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,10 @@ from uav_jax.provenance import hash_values, result_record
 from uav_jax.shapes import UPSCALE
 
 VIDEO_OUTPUTS = (".mp4", ".mkv", ".mov")
+
+
+def _silent(*_) -> None:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,9 +223,12 @@ def _save_images(frames: Iterator[np.ndarray], folder: Path, first: int) -> Iter
         yield image
 
 
-def run_job(upscaler: Upscaler, job: Job, progress: Progress) -> Path:
+def run_job(
+    upscaler: Upscaler, job: Job, progress: Progress, *, pause: Callable[[], None] = _silent
+) -> Path:
     """Makes the result, going on where an earlier run was stopped; returns its path.
 
+    What ``progress`` or ``pause`` (called between two segments) raise ends the run like a kill.
     ``ValueError`` where something else is at its place and overwriting was not asked for.
     """
     if job.is_done() and not job.options.overwrite:
@@ -247,6 +254,7 @@ def run_job(upscaler: Upscaler, job: Job, progress: Progress) -> Path:
         path = journal.segment(number)
         if path.is_file():
             continue
+        pause()
         if job.settings.propagation_steps and number:
             runner.carried = journal.carried(number - 1)
         frames, _ = reduce_large(window.frames(*segment.of_clip))
@@ -295,10 +303,6 @@ def _replace_folder(made: Path, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     made.replace(target)
-
-
-def _silent(*_) -> None:
-    pass
 
 
 def upscale_video(

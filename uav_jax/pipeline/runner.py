@@ -129,7 +129,12 @@ class ClipRunner:
         flow = self._flow(low_res)
         scene, before = self.carried
         carried = dict(before) if scene == segment.scene else {}
-        self.progress("denoising", segment.scene + segment.start, self.frames)
+        at, length = segment.scene + segment.start, segment.stop - segment.start
+
+        def watch(done: int, calls: int) -> None:
+            self.progress("denoising", at + length * done // calls, self.frames)
+
+        watch(0, 1)
         latents = sample(
             upscaler.unet,
             jnp.asarray(noise)[None],
@@ -146,9 +151,10 @@ class ClipRunner:
             guidance_interval=settings.guidance_interval,
             rows_at_once=self.plan.rows_at_once,
             mesh=upscaler.mesh,
+            watch=watch,
         )
         self.carried = segment.scene, carried
-        self.progress("denoising", segment.scene + segment.stop, self.frames)
+        watch(1, 1)
         return np.asarray(latents[0])
 
 
