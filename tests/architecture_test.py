@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "pipeline": {"models", "layers", "diffusion", "motion", "weights", "shapes"},
     "compare": {"io", "shapes"},
     "jobs": {"io", "pipeline", "diffusion", "layers", "provenance", "shapes"},
+    "web": {"io", "jobs", "pipeline", "programs", "shapes"},
     "evaluation": {"data", "io", "metrics", "pipeline", "provenance", "weights", "shapes"},
     "training": {
         "models",

@@ -1,7 +1,6 @@
 """Command line of ``infer.py``."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,6 +22,7 @@ from uav_jax.jobs.folder import Outcome, claimed, run_folder, write_summary
 from uav_jax.jobs.video import VIDEO_OUTPUTS, Job, JobOptions, prepare
 from uav_jax.pipeline.settings import NOISES, UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, with_overrides
+from uav_jax.programs import keep_compiled_programs
 
 LINE_SECONDS = 30
 """Between two lines of progress in a log file."""
@@ -254,13 +253,6 @@ def _updates(console: Console, bars: Progress):
         bars.update(tasks[phase], completed=done, total=total or None)
 
     return update
-
-
-def keep_compiled_programs() -> None:
-    """Lets later runs load what this one compiles; a folder that JAX was told of is respected."""
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(root / "uav_jax" / "xla"))
 
 
 def one(upscaler: Upscaler, options: argparse.Namespace, source: Path, console: Console) -> int:

@@ -13,6 +13,7 @@ COMMANDS = {
     "train": ("uav_jax.training.cli", "train a stage of the model (train.py)"),
     "evaluate": ("uav_jax.evaluation.cli", "score upscaling methods (evaluate.py)"),
     "convert": ("uav_jax.weights.cli", "convert released weights, or back (convert.py)"),
+    "web": ("uav_jax.web.cli", "serve a page to try it in a browser"),
     "doctor": ("uav_jax.doctor", "say what is here: devices, memory, codecs, weights, extras"),
 }
 """Name -> (module with ``main`` and ``parser``, what it does), imported when it is named."""
@@ -22,6 +23,7 @@ USAGE = """uav-jax: text-guided, temporally consistent video super-resolution
 examples:
   uav-jax upscale -i clip.mp4 -o out
   uav-jax upscale --demo -o results
+  uav-jax web
   uav-jax doctor
   uav-jax completion bash >> ~/.bash_completion
 

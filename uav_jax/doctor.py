@@ -23,6 +23,7 @@ EXTRAS = {
     "peers": ("ncnn",),
     "noref": ("pyiqa",),
     "tpu": ("libtpu",),
+    "web": ("starlette", "uvicorn"),
     "completion": ("shtab",),
 }
 """Extra -> the modules that show whether it is installed."""

@@ -36,7 +36,7 @@ def config() -> TrainConfig:
         text_encoder=TextEncoderConfig.default_model(),
         schedule=ScheduleConfig(timestep_spacing="trailing"),
         optimizer=OptimizerConfig(
-            learning_rate=4e-4, warmup_steps=20, ema_decay=0.99, decay_steps=980
+            learning_rate=4e-4, warmup_steps=20, ema_decay=0.99, decay_steps=680
         ),
         validation=ValidationConfig(batches=4),
         noise_levels=(0, 120),
@@ -47,7 +47,7 @@ def config() -> TrainConfig:
         lpips_weight=3.0,
         lpips_stages=5,
         change_weight=0.5,
-        steps=1000,
+        steps=700,
         checkpoint_every=100,
         seed=2,
     )

@@ -12,8 +12,9 @@ from PIL import Image
 
 from tests.io.video_test import audio_packets, make_video, smooth_frames
 from uav_jax import cli
-from uav_jax.cli import keep_compiled_programs, main
+from uav_jax.cli import main
 from uav_jax.io.video import read_video
+from uav_jax.programs import keep_compiled_programs
 from uav_jax.provenance import hash_path, hash_values
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY
 

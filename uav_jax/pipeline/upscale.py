@@ -84,6 +84,10 @@ class Upscaler:
         mesh = make_mesh() if mesh is None else mesh
         return cls(find_model(name), dtype=dtype, mesh=mesh, weights=weights)
 
+    def has(self, name: str) -> bool:
+        """Whether the model's directory has this network."""
+        return self._files.has(name)
+
     def network(self, name: str):
         """A network that not every run needs, kept once loaded."""
         if name not in self._optional:

@@ -101,8 +101,11 @@ def _features(model: VideoAutoencoder, latents: Video, batch: Batch) -> Video:
     return model.decoder.features(model.post_quant_conv(latents), low_res, 1.0)
 
 
-def _reconstruction(config: TrainConfig, weights: Parameters, target: Video) -> Reconstruction:
+def _reconstruction(
+    config: TrainConfig, weights: Parameters, target: Video, key: Array
+) -> Reconstruction:
     """The recipe's loss of decoded frames, apart from the adversarial one."""
+    place = jax.random.uniform(key, (2,))
     return lambda decoded: reconstruction_loss(
         decoded,
         target,
@@ -110,6 +113,7 @@ def _reconstruction(config: TrainConfig, weights: Parameters, target: Video) -> 
         config.lpips_weight,
         stages=config.lpips_stages,
         change_weight=config.change_weight,
+        place=place,
     )
 
 
@@ -157,7 +161,9 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
         if not config.through_sampler:
             latents = jax.lax.stop_gradient(latents)
         hidden = _features(model, latents / scale, batch)
-        reconstruction = _reconstruction(config, part("lpips", frozen), target)
+        reconstruction = _reconstruction(
+            config, part("lpips", frozen), target, jax.random.fold_in(key, len(keys))
+        )
         if adversary is None:
             return reconstruction(model.decoder.conv_out(hidden).astype(jnp.float32))
         scores = part("discriminator", trained)

@@ -9,7 +9,7 @@ from uav_jax.metrics.lpips import LPIPSWeights, lpips
 from uav_jax.shapes import Video
 
 LPIPS_WINDOW = 64
-"""LPIPS is taken on the middle of a crop, away from the borders' padding, at half the cost."""
+"""LPIPS is taken on a square of a crop, at half the cost."""
 
 
 def mean_squared_error(
@@ -65,9 +65,16 @@ def change_error(prediction: Video, target: Video) -> Float[Array, ""]:
     return mean_absolute_error(jnp.diff(prediction, axis=1), jnp.diff(target, axis=1))
 
 
-def _centre(video: Video) -> Video:
-    top, left = ((size - min(size, LPIPS_WINDOW)) // 2 for size in video.shape[2:4])
-    return video[:, :, top : top + LPIPS_WINDOW, left : left + LPIPS_WINDOW]
+def _square(video: Video, place: Float[Array, " 2"] | None) -> Video:
+    """The square that LPIPS is taken on: the middle, or at ``place`` (0 to 1, down and across)."""
+    room = [size - min(size, LPIPS_WINDOW) for size in video.shape[2:4]]
+    if place is None:
+        top, left = room[0] // 2, room[1] // 2
+    else:
+        top, left = jnp.round(place * jnp.asarray(room)).astype(jnp.int32)
+    B, T, H, W, C = video.shape
+    shape = (B, T, min(H, LPIPS_WINDOW), min(W, LPIPS_WINDOW), C)
+    return jax.lax.dynamic_slice(video, (0, 0, top, left, 0), shape)
 
 
 def reconstruction_loss(
@@ -78,13 +85,17 @@ def reconstruction_loss(
     *,
     stages: int = 3,
     change_weight: float = 0.0,
+    place: Float[Array, " 2"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """L1, weighted LPIPS (VGG16, its first ``stages``) frame by frame, and weighted change error.
 
+    LPIPS is taken on a square at ``place`` (fractions of the room there is; None: the middle).
     RGB in [-1, 1]. Returns (loss, parts).
     """
     l1 = mean_absolute_error(prediction, target)
-    frames = [rearrange(_centre(v), "b t h w c -> (b t) h w c") for v in (prediction, target)]
+    frames = [
+        rearrange(_square(v, place), "b t h w c -> (b t) h w c") for v in (prediction, target)
+    ]
     perceptual = jnp.mean(lpips(weights, *frames, stages=stages))
     value, parts = l1 + lpips_weight * perceptual, {"l1": l1, "lpips_vgg": perceptual}
     if change_weight:

@@ -1,0 +1,117 @@
+"""What the page's runs compute: a preview of a second, or the whole video, and pictures of both."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from uav_jax.io.source import SourceInfo, scan
+from uav_jax.jobs.video import JobOptions, prepare, run_job
+from uav_jax.pipeline.settings import UpscaleSettings
+from uav_jax.pipeline.upscale import Upscaler, to_bytes
+from uav_jax.web.queue import Run
+
+PREVIEW_SIDE = 64
+"""Input pixels a side of a preview, where the video is that large."""
+
+PREVIEW_FRAMES = 24
+"""At most, of the second that is previewed."""
+
+MOST_STILLS = 240
+"""Frames of a result that are kept as pictures to compare, evenly spread."""
+
+QUALITY = 92
+
+
+def preview_side(source: SourceInfo) -> int:
+    """Input pixels a side of a preview of this video."""
+    return min(PREVIEW_SIDE, source.height, source.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is previewed: a second from frame ``first`` on, of the square around a point."""
+
+    first: int
+    x: float  # of the width, 0 to 1
+    y: float  # of the height, 0 to 1
+
+    def square(self, source: SourceInfo) -> tuple[slice, slice]:
+        """Rows and columns of the square, moved inside the frame."""
+        spans, side = [], preview_side(source)
+        for length, at in ((source.height, self.y), (source.width, self.x)):
+            start = min(max(0, round(at * length - side / 2)), length - side)
+            spans.append(slice(start, start + side))
+        return spans[0], spans[1]
+
+    def frames(self, source: SourceInfo) -> UInt8[np.ndarray, "T h w 3"]:
+        """The frames of the second, cut to the square."""
+        count = max(1, min(PREVIEW_FRAMES, math.ceil(source.rate), source.frames))
+        first = min(max(0, self.first), source.frames - count)
+        rows, columns = self.square(source)
+        return np.stack([f[rows, columns] for f in islice(source.stream(), first, first + count)])
+
+
+def save_pair(folder: Path, number: int, before: np.ndarray, after: np.ndarray) -> None:
+    """Pictures of one frame: ``0003_before.png`` as it came, ``0003_after.jpg``."""
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(before).save(folder / f"{number:04d}_before.png")
+    Image.fromarray(after).save(folder / f"{number:04d}_after.jpg", quality=QUALITY)
+
+
+def preview(
+    upscaler: Upscaler, source: SourceInfo, moment: Moment, settings: UpscaleSettings, folder: Path
+):
+    """A run's work: the previewed frames before and after, as pictures in ``folder``."""
+
+    def work(run: Run) -> None:
+        frames = moment.frames(source)
+        made = upscaler.upscale(frames, settings, progress=run.progress)
+        after = (frame for group in made for frame in to_bytes(group))
+        for number, (low, high) in enumerate(zip(frames, after, strict=True)):
+            save_pair(folder, number, low, high)
+
+    return work
+
+
+def still_numbers(frames: int) -> tuple[int, ...]:
+    """Which frames of a result are kept as pictures."""
+    count = min(frames, MOST_STILLS)
+    return tuple(sorted({round(n) for n in np.linspace(0, frames - 1, count)}))
+
+
+def save_stills(run: Run, source: SourceInfo, result: Path, folder: Path) -> None:
+    """Pictures of the same frames of both videos."""
+    wanted, made = set(still_numbers(source.frames)), scan(result)
+    both: Iterator = zip(source.stream(), made.stream(), strict=True)
+    for number, (before, after) in enumerate(both):
+        if number in wanted:
+            save_pair(folder, number, before, after)
+            run.progress("pictures", number + 1, source.frames)
+
+
+def whole(
+    upscaler: Upscaler,
+    source: SourceInfo,
+    settings: UpscaleSettings,
+    options: JobOptions,
+    folder: Path,
+    found: list[Path],
+):
+    """A run's work: the whole video into ``folder``, its path put into ``found`` when it is there.
+
+    A run that stopped at a pause goes on where it was, by its journal.
+    """
+
+    def work(run: Run) -> None:
+        job = prepare(upscaler, source.path, folder, settings, options, run.progress)
+        result = run_job(upscaler, job, run.progress, pause=run.pause)
+        save_stills(run, source, result, folder / "stills")
+        found.append(result)
+
+    return work
