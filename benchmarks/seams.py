@@ -19,8 +19,8 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from uav_jax.pipeline.tiling import plan_tiles
 from uav_jax.pipeline.settings import UpscaleSettings
+from uav_jax.pipeline.tiling import plan_tiles
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.shapes import UPSCALE
 
