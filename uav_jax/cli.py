@@ -5,8 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -18,8 +17,9 @@ from uav_jax.diffusion.solvers import SOLVERS
 from uav_jax.io.encode import CODECS, OutputFormat
 from uav_jax.io.frames import image_files
 from uav_jax.io.video import VIDEO_SUFFIXES
+from uav_jax.jobs.captions import CAPTION_MODEL, load_captioner, scene_prompts
 from uav_jax.jobs.folder import Outcome, claimed, run_folder, write_summary
-from uav_jax.jobs.video import VIDEO_OUTPUTS, Job, JobOptions, prepare
+from uav_jax.jobs.video import VIDEO_OUTPUTS, Job, JobOptions, Prompts, prepare
 from uav_jax.pipeline.settings import NOISES, UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, with_overrides
 from uav_jax.programs import keep_compiled_programs
@@ -104,7 +104,14 @@ def _add_model_arguments(p: argparse.ArgumentParser) -> None:
         metavar="N,N,...",
         help="steps at which latents are propagated along optical flow, from 0",
     )
-    g.add_argument("--prompt", help="what the video shows; else the text of CLIP.txt beside it")
+    g.add_argument("--prompt", help="what the video shows; else CLIP.txt beside it")
+    g.add_argument(
+        "--caption",
+        choices=("off", "auto"),
+        default="off",
+        help="auto: a model describes each scene's first frame, kept in CLIP.txt",
+    )
+    g.add_argument("--caption_model", default=CAPTION_MODEL, help="directory or name of the model")
     g.add_argument("--a_prompt", help="added to every prompt")
     g.add_argument("--n_prompt", help="the negative prompt")
     g.add_argument(
@@ -189,12 +196,16 @@ def settings_from(options: argparse.Namespace, defaults: UpscaleSettings) -> Ups
     )
 
 
-def with_sidecar(settings: UpscaleSettings, source: Path, given: str | None) -> UpscaleSettings:
-    """The prompt of ``clip.txt`` beside ``clip.mp4``, unless one was given."""
-    sidecar = source.with_suffix(".txt")
-    if given is not None or not sidecar.is_file():
-        return settings
-    return replace(settings, prompt=sidecar.read_text(errors="replace").strip())
+def prompts_of(options: argparse.Namespace) -> Prompts | None:
+    """Where prompts come from: the command line (None), files beside the videos, or a model."""
+    if options.prompt is not None:
+        return None
+    name = options.caption_model
+    load = (lambda: _captioner(name)) if options.caption == "auto" else None
+    return partial(scene_prompts, captioner=load)
+
+
+_captioner = lru_cache(load_captioner)
 
 
 def job_options(options: argparse.Namespace) -> JobOptions:
@@ -221,8 +232,10 @@ def make_job(
 ) -> Job:
     """The job that the options mean for one video."""
     settings = settings_from(options, upscaler.defaults)
-    settings = with_sidecar(settings, source, options.prompt)
-    return prepare(upscaler, source, output, settings, job_options(options), progress)
+    prompts = prompts_of(options)
+    return prepare(
+        upscaler, source, output, settings, job_options(options), progress, prompts=prompts
+    )
 
 
 def _progress(console: Console) -> Progress:

@@ -23,6 +23,7 @@ EXTRAS = {
     "peers": ("ncnn",),
     "noref": ("pyiqa",),
     "tpu": ("libtpu",),
+    "caption": ("torch",),
     "web": ("starlette", "uvicorn"),
     "completion": ("shtab",),
 }

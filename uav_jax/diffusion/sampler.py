@@ -41,6 +41,10 @@ def _silent(*_) -> None:
     pass
 
 
+def _told(watch: Callable[[int, int], None], calls: int, done: int) -> None:
+    watch(done, calls)
+
+
 class Conditioning(NamedTuple):
     """What stays the same over the steps. One clip: B = 1."""
 
@@ -247,10 +251,7 @@ def sample(
     places = places or Places.whole(*latents.shape[2:4])
     shape = (windows.length, *places.shares.shape[1:3])
     plan = plan_rows(windows, places, rows_at_once)
-
-    def told(done: int) -> None:
-        watch(done, count * len(plan))
-
+    told = partial(_told, watch, count * len(plan))
     predict = _Prediction(nnx.split(unet), plan, shape, mesh, told)
     multistep = None if solver == "ddim" else _Multistep(steps, solver)
     carried = {} if carried is None else carried

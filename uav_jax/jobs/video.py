@@ -27,6 +27,9 @@ from uav_jax.shapes import UPSCALE
 
 VIDEO_OUTPUTS = (".mp4", ".mkv", ".mov")
 
+Prompts = Callable[[SourceInfo, tuple[int, ...]], tuple[str, ...]]
+"""A video and the first frames of its later scenes to a prompt for each scene."""
+
 
 def _silent(*_) -> None:
     pass
@@ -165,8 +168,13 @@ def prepare(
     settings: UpscaleSettings,
     options: JobOptions,
     progress: Progress,
+    *,
+    prompts: Prompts | None = None,
 ) -> Job:
-    """Reads the video once and plans it. ``ValueError`` for every mistake that can be known now."""
+    """Reads the video once and plans it. ``ValueError`` for every mistake that can be known now.
+
+    ``prompts`` says what each scene shows, instead of the settings' prompt.
+    """
     upscaler.check(settings)
     source = scan(path, lambda count: progress("reading", count, 0))
     size = result_size(source, options)
@@ -175,6 +183,10 @@ def prepare(
     if height * width >= LARGE:
         height, width = height // UPSCALE, width // UPSCALE
     cuts = scene_cuts(source, options.scenes)
+    if prompts is not None:
+        found = prompts(source, cuts)
+        same = len(set(found)) == 1
+        settings = replace(settings, **({"prompt": found[0]} if same else {"scene_prompts": found}))
     plan = upscaler.plan(source.frames, height, width, settings, cuts=cuts)
     record = result_record(path, upscaler.directory, asdict(settings), upscaler.dtype)
     record["output"] = asdict(replace(options, overwrite=False)) | {"size": list(size)}

@@ -1,6 +1,7 @@
 """A clip on its way through a model, segment by segment."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import jax
@@ -19,6 +20,7 @@ from uav_jax.pipeline.noise import noise_of
 from uav_jax.pipeline.plan import Plan
 from uav_jax.pipeline.segments import Segment
 from uav_jax.pipeline.settings import UpscaleSettings
+from uav_jax.shapes import Text
 
 if TYPE_CHECKING:
     from uav_jax.pipeline.upscale import Upscaler
@@ -44,11 +46,20 @@ class ClipRunner:
     ):
         self.upscaler, self.settings, self.progress = upscaler, settings, progress
         self.frames = frames
-        self.text = upscaler.encode_text(settings)
+        self._texts = self._encoded(plan)
         self.vae = upscaler.network("vae_video" if settings.use_video_vae else "vae_3d")
         self._draw = noise_of(settings, (frames, plan.height, plan.width, 3))
         self.carried: tuple[int, Carry] = (-1, {})  # the scene, and what its last segment left
         self._plan_with(plan)
+
+    def _encoded(self, plan: Plan) -> dict[int, Text]:
+        """The prompts of every scene, by its first frame."""
+        settings, scenes = self.settings, sorted({s.scene for s in plan.segments})
+        prompts = settings.scene_prompts or (settings.prompt,) * len(scenes)
+        if len(prompts) != len(scenes):
+            raise ValueError(f"{len(prompts)} scene prompts for {len(scenes)} scenes")
+        encoded = {p: self.upscaler.encode_text(replace(settings, prompt=p)) for p in set(prompts)}
+        return {scene: encoded[p] for scene, p in zip(scenes, prompts, strict=True)}
 
     def _plan_with(self, plan: Plan) -> None:
         self.plan, self._places, self._shares = plan, plan.places(), plan.enlarged_shares()
@@ -138,7 +149,9 @@ class ClipRunner:
         latents = sample(
             upscaler.unet,
             jnp.asarray(noise)[None],
-            Conditioning(noised, level, self.text, jnp.float32(settings.guidance_scale)),
+            Conditioning(
+                noised, level, self._texts[segment.scene], jnp.float32(settings.guidance_scale)
+            ),
             ddim_steps(upscaler.schedule, settings.inference_steps),
             segment.windows,
             places=self._places,

@@ -16,6 +16,7 @@ class UpscaleSettings:
     """The published defaults; a model directory may name others (``defaults.json``)."""
 
     prompt: str = ""
+    scene_prompts: tuple[str, ...] = ()  # one for each scene, instead of ``prompt``
     a_prompt: str = ADDED_PROMPT
     n_prompt: str = NEGATIVE_PROMPT
     noise_level: int = 120  # 0 (restore) to the model's maximum, 350 (generate)

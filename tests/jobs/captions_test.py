@@ -1,0 +1,94 @@
+"""Prompts of scenes: from the file beside a video, from a model, and each in its own scene."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.io.video_test import make_video, smooth_frames
+from uav_jax.cli import main
+from uav_jax.io.source import scan
+from uav_jax.jobs import captions
+from uav_jax.jobs.captions import load_captioner, scene_prompts, sidecar
+from uav_jax.pipeline.settings import UpscaleSettings
+from uav_jax.pipeline.upscale import Upscaler
+
+
+@pytest.fixture
+def source(tmp_path):
+    frames = np.repeat(np.array([30, 30, 200, 200], np.uint8), 16 * 24 * 3).reshape(4, 16, 24, 3)
+    return scan(make_video(tmp_path / "clip.mkv", frames, range(4)))
+
+
+def brightness(frame):
+    return "a dark room" if frame.mean() < 128 else "a bright  sky"
+
+
+@pytest.mark.parametrize(
+    ("text", "prompts"),
+    [
+        ("a dog, \n", ("a dog,", "a dog,")),
+        ("a dog\n\na cat\n", ("a dog", "a cat")),
+        ("a dog\na cat\na bird\n", ("a dog a cat a bird",) * 2),
+    ],
+)
+def test_the_file_beside_a_video_has_a_line_for_each_scene_or_one_for_all(source, text, prompts):
+    sidecar(source.path).write_text(text)
+    assert scene_prompts(source, (2,), lambda: pytest.fail("a model was loaded")) == prompts
+
+
+def test_without_a_file_and_a_model_prompts_are_empty(source):
+    assert scene_prompts(source, (2,)) == ("", "")
+    assert not sidecar(source.path).exists()
+
+
+def test_the_first_frame_of_each_scene_is_described_once(source):
+    described = scene_prompts(source, (2,), lambda: brightness)
+    assert described == ("a dark room", "a bright  sky")
+    assert scene_prompts(source, (2,), lambda: pytest.fail("described again")) == described
+
+
+def test_each_scene_is_made_with_its_own_prompt(small_release):
+    upscaler = Upscaler.from_pretrained(small_release)
+    frames = smooth_frames(4, 16, 20)
+    settings = UpscaleSettings(inference_steps=1, guidance_scale=3.0)
+    prompts = ("a dog on the grass", "rain")
+
+    def made(frames, cuts=(), **changes):
+        return np.concatenate(
+            list(upscaler.upscale(frames, replace(settings, **changes), cuts=cuts))
+        )
+
+    both = made(frames, (2,), scene_prompts=prompts)
+    for part, prompt in zip((slice(0, 2), slice(2, 4)), prompts, strict=True):
+        assert np.array_equal(both[part], made(frames[part], prompt=prompt))
+    assert not np.array_equal(both[2:], made(frames[2:], prompt=prompts[0]))
+    with pytest.raises(ValueError, match="2 scene prompts for 1 scenes"):
+        made(frames, scene_prompts=prompts)
+
+
+def test_without_pytorch_or_weights_a_line_says_what_to_do(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(captions, "find_spec", lambda name: None)
+    arguments = ["-i", str(source.path), "-o", str(tmp_path / "out"), "--caption", "auto"]
+    assert main(arguments) == 2
+    assert 'captions need PyTorch; pip install "uav_jax[caption]"' in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path):
+    pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"no caption model at '.*nowhere'; fetch one"):
+        load_captioner(str(tmp_path / "nowhere"))
+
+
+def test_a_blip_model_of_random_weights_describes_a_frame(tmp_path):
+    torch = pytest.importorskip("torch")
+    from tests.jobs.tiny_blip import write_tiny_blip
+
+    torch.manual_seed(0)
+    write_tiny_blip(tmp_path)
+    caption = load_captioner(str(tmp_path))
+    frame = smooth_frames(1, 40, 56)[0]
+    words = caption(frame)
+    assert isinstance(words, str) and words == caption(frame)
+    assert len(words.split()) <= captions.LONGEST and "[" not in words
