@@ -50,7 +50,9 @@ def drawing() -> np.ndarray:
     return np.asarray(image)
 
 
-def degraded(clip: np.ndarray, sigma: float, noise: float, crf: int, rng) -> np.ndarray:
+def degraded(
+    clip: np.ndarray, sigma: float, noise: float, crf: int, rng: np.random.Generator
+) -> np.ndarray:
     """Blurred, reduced by 4, noisy and compressed."""
     soft = to_bytes(blur(clip, elliptic_kernel("gaussian", 11, sigma, sigma, 0.0)))
     small = resize(soft, SIDE // 4, SIDE // 4, Image.Resampling.BICUBIC)
@@ -72,8 +74,8 @@ def guides(upscaler: Upscaler) -> Image.Image:
     margin = 22
     sheet = Image.new("RGB", (4 * SIDE + 12, 2 * (SIDE + margin)), "white")
     draw = ImageDraw.Draw(sheet)
-    for i, (title, (clip, *how)) in enumerate(kinds.items()):
-        small = degraded(clip.astype(np.uint8), *how, rng)
+    for i, (title, (clip, sigma, noise, crf)) in enumerate(kinds.items()):
+        small = degraded(clip.astype(np.uint8), sigma, noise, crf, rng)
         made = np.concatenate([to_frames(group) for group in upscaler.upscale(small)])
         x, y = (i % 2) * (2 * SIDE + 12), (i // 2) * (SIDE + margin)
         draw.text((x + 4, y + 5), title, "black")
