@@ -83,12 +83,12 @@ def test_a_model_that_is_not_there_is_named(tmp_path):
 
 def test_a_blip_model_of_random_weights_describes_a_frame(tmp_path):
     torch = pytest.importorskip("torch")
-    from tests.jobs.tiny_blip import write_tiny_blip
+    from tests.jobs.tiny_blip import WORDS, write_tiny_blip
 
     torch.manual_seed(0)
     write_tiny_blip(tmp_path)
     caption = load_captioner(str(tmp_path))
     frame = smooth_frames(1, 40, 56)[0]
     words = caption(frame)
-    assert isinstance(words, str) and words == caption(frame)
-    assert len(words.split()) <= captions.LONGEST and "[" not in words
+    assert words == caption(frame)
+    assert words and set(words.split()) <= set(WORDS)
