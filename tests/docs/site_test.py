@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -94,3 +95,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
         text = (tmp_path / place).read_text()
         outside = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="https?://[^"]+"', text)
         assert [o for o in outside if "canonical" not in o] == [], "the site asks other servers"
+
+
+def test_container_files_are_hadolint_clean():
+    hadolint = shutil.which("hadolint", path=Path(sys.executable).parent)
+    if hadolint is None:
+        pytest.skip("no hadolint for this machine")
+    files = sorted(map(str, (ROOT / "docker").glob("*.Dockerfile")))
+    done = subprocess.run([hadolint, *files], capture_output=True, text=True)
+    assert len(files) == 3 and done.returncode == 0, done.stdout
