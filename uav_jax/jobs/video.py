@@ -17,9 +17,10 @@ from uav_jax.io.encode import OutputFormat, encode_segment, join, quantised, rou
 from uav_jax.io.scenes import find_cuts
 from uav_jax.io.source import FrameWindow, SourceInfo, scan
 from uav_jax.jobs.journal import Journal, is_begun
+from uav_jax.jobs.overlap import consumed_beside, made_ahead
 from uav_jax.layers.resample import area_matrix, resize
 from uav_jax.pipeline.plan import Plan
-from uav_jax.pipeline.runner import Progress
+from uav_jax.pipeline.runner import ClipRunner, Progress
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import LARGE, Upscaler, output_size, reduce_large
 from uav_jax.provenance import hash_values, result_record
@@ -257,30 +258,48 @@ def run_job(
         progress("settings or input changed since the last run: starting anew", 0, 0)
     if journal.resumed:
         progress("going on where the last run stopped", 0, 0)
-    window = FrameWindow(job.source)
     layout = journal.layout({"tile": job.plan.tile, "context": job.plan.context})
     plan = replace(job.plan, **layout)
     runner = upscaler.runner(plan, job.settings, job.source.frames, progress=progress)
-    images = job.writes_folder
-    for number, segment in enumerate(plan.segments):
-        path = journal.segment(number)
-        if path.is_file():
-            continue
+    left = [n for n in range(len(plan.segments)) if not journal.segment(n).is_file()]
+    for number, frames in zip(left, _inputs(job.source, plan, left), strict=True):
         pause()
-        if job.settings.propagation_steps and number:
-            runner.carried = journal.carried(number - 1)
-        frames, _ = reduce_large(window.frames(*segment.of_clip))
-        depth = 8 if images else job.options.output.depth(job.source.bits)
-        finished = _finished(job, runner.segment(frames, segment), depth)
-        if images or job.options.output.images:
-            first = segment.scene + segment.start
-            finished = _save_images(finished, journal.frames(), first)
-        write = _count if images else partial(encode_segment, output=job.options.output)
-        if job.settings.propagation_steps:
-            finished = _then(finished, lambda n=number: journal.save_carried(n, *runner.carried))
-        write(path, finished, depth=depth, source=job.source)
+        _make_segment(job, journal, runner, number, frames)
     _publish(job, journal)
     return job.target
+
+
+def _inputs(source: SourceInfo, plan: Plan, numbers: list[int]) -> Iterator[np.ndarray]:
+    """The frames that segments look at, those of the next one read meanwhile."""
+    window = FrameWindow(source)
+    spans = (plan.segments[number].of_clip for number in numbers)
+    return made_ahead(partial(_input, window, *span) for span in spans)
+
+
+def _input(window: FrameWindow, first: int, last: int) -> np.ndarray:
+    return reduce_large(window.frames(first, last))[0]
+
+
+def _make_segment(
+    job: Job, journal: Journal, runner: ClipRunner, number: int, frames: np.ndarray
+) -> None:
+    """Makes segment ``number`` of ``frames``; finished ones are written meanwhile."""
+    segment, images = runner.plan.segments[number], job.writes_folder
+    if job.settings.propagation_steps and number:
+        runner.carried = journal.carried(number - 1)
+    depth = 8 if images else job.options.output.depth(job.source.bits)
+    finished = _finished(job, runner.segment(frames, segment), depth)
+    if job.settings.propagation_steps:
+        finished = _then(finished, lambda: journal.save_carried(number, *runner.carried))
+    first = segment.scene + segment.start
+
+    def write(made: Iterator[np.ndarray]) -> None:
+        if images or job.options.output.images:
+            made = _save_images(made, journal.frames(), first)
+        write = _count if images else partial(encode_segment, output=job.options.output)
+        write(journal.segment(number), made, depth=depth, source=job.source)
+
+    consumed_beside(write, finished)
 
 
 def _then(frames: Iterator[np.ndarray], action) -> Iterator[np.ndarray]:
