@@ -1,49 +1,27 @@
-"""The default model's last run: as few_step, with more weight on what changes from frame to frame.
+"""The default model's next run: as few_step, with more weight on what changes from frame to frame.
 
 python train.py configs/default/sharpen.py --workdir runs/sharpen
 """
 
-from uav_jax.data.degradation import DegradationConfig
-from uav_jax.data.loader import DataConfig
-from uav_jax.diffusion.schedule import ScheduleConfig
-from uav_jax.models.clip.config import TextEncoderConfig
-from uav_jax.models.unet.config import UNetConfig
-from uav_jax.models.vae.config import VAEConfig
-from uav_jax.training.config import OptimizerConfig, TrainConfig, ValidationConfig
+from dataclasses import replace
+from pathlib import Path
+
+from uav_jax.recipes import load_recipe
+from uav_jax.training.config import TrainConfig, ValidationConfig
 
 
 def config() -> TrainConfig:
-    """Clips of 3 frames, 96 pixels; one step from pure noise, L1 + LPIPS + changes over time."""
-    return TrainConfig(
-        stage="video_decoder",
-        data=DataConfig(
-            directory="data",
-            batch_size=4,
-            frames=3,
-            crop=96,
-            negative_probability=0.1,
-            empty_probability=0.1,
-            seed=1,
-            degradation=DegradationConfig.mild(),
-        ),
-        autoencoder_from="runs/image_autoencoder",
+    """From few_step's networks, for fewer steps."""
+    base = load_recipe(Path(__file__).with_name("few_step.py"))
+    return replace(
+        base,
+        data=replace(base.data, seed=1),
         decoder_from="runs/few_step",
         unet_from="runs/few_step/unet-network.safetensors",
-        vae=VAEConfig.default_model(video=True),
-        unet=UNetConfig.default_model(),
-        text_encoder=TextEncoderConfig.default_model(),
-        schedule=ScheduleConfig(timestep_spacing="trailing"),
-        optimizer=OptimizerConfig(
-            learning_rate=4e-4, warmup_steps=10, ema_decay=0.98, decay_steps=290
+        optimizer=replace(
+            base.optimizer, learning_rate=4e-4, warmup_steps=10, ema_decay=0.98, decay_steps=290
         ),
         validation=ValidationConfig(batches=1),
-        noise_levels=(0, 120),
-        sampling_steps=1,
-        true_latents=0.0,
-        whole_decoder=True,
-        through_sampler=True,
-        lpips_weight=3.0,
-        lpips_stages=5,
         change_weight=0.6,
         steps=300,
         checkpoint_every=50,
