@@ -2,21 +2,20 @@
 
     python benchmarks/seams.py [--json]
 
-A clip of smooth noise through the default model in tiles: the mean squared difference of
-neighbouring pixels across the lines in the middle of overlaps, over that of all other lines, for
-blended tiles and for tiles that are cut as published. What the picture itself has on those lines is
-divided out: each figure is over that of the same lines of the same clip made without tiles. In time
-likewise: the change from frame to frame where windows meet, over the change elsewhere, against a
-run whose windows meet elsewhere; and where decode groups meet (by itself: there is no decoding
-without groups).
+A clip of smooth noise through the default model in tiles of its default size: the mean squared
+difference of neighbouring pixels across the lines in the middle of overlaps, over that of all other
+lines, for blended tiles and for tiles that are cut as published. What the picture itself has on
+those lines is divided out: each figure is over that of the same lines of the same clip made without
+tiles. In time likewise: the change from frame to frame where windows meet, over the change
+elsewhere, against a run whose windows meet elsewhere; and where decode groups meet (by itself:
+there is no decoding without groups).
 """
 
-import argparse
-import json
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from measure import parse, report
 from PIL import Image
 
 from uav_jax.pipeline.settings import UpscaleSettings
@@ -24,18 +23,20 @@ from uav_jax.pipeline.tiling import plan_tiles
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.shapes import UPSCALE
 
-HEIGHT, WIDTH, FRAMES, TILE, CONTEXT = 96, 128, 13, 48, 16
+LARGE, SMALL = (3, 240, 400), (13, 64, 80)
+"""Frames, height and width: for tiles, and for windows and groups."""
 
 LATER = 3
 """Frames that the other run starts later: its windows meet elsewhere, its decode groups do not."""
 
 
-def clip() -> np.ndarray:
+def clip(frames: int, height: int, width: int) -> np.ndarray:
     """A pan over smooth noise."""
     rng = np.random.RandomState(0)
-    coarse = Image.fromarray(rng.randint(0, 256, (24, 40, 3), np.uint8))
-    picture = np.asarray(coarse.resize((320, 192), Image.Resampling.BICUBIC))
-    return np.stack([picture[t : t + HEIGHT, 2 * t : 2 * t + WIDTH] for t in range(FRAMES)])
+    size = (height + frames, width + 2 * frames)
+    coarse = Image.fromarray(rng.randint(0, 256, (size[0] // 8, size[1] // 8, 3), np.uint8))
+    picture = np.asarray(coarse.resize(size[::-1], Image.Resampling.BICUBIC))
+    return np.stack([picture[t : t + height, 2 * t : 2 * t + width] for t in range(frames)])
 
 
 def energies(video: np.ndarray, axis: int) -> np.ndarray:
@@ -55,45 +56,52 @@ def middles(starts: list[int], length: int) -> list[int]:
     return [UPSCALE * (b + (a + length - b) // 2) - 1 for a, b in pairs]
 
 
-def main() -> None:
-    """Prints the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    upscaler, frames, found = Upscaler.from_pretrained(), clip(), {}
-    tiles = plan_tiles(HEIGHT, WIDTH, TILE - 2 * CONTEXT, CONTEXT)
+def made(upscaler: Upscaler, frames: np.ndarray, settings: UpscaleSettings) -> np.ndarray:
+    """All frames of a result."""
+    return np.concatenate(list(upscaler.upscale(frames, settings)))
+
+
+def in_space(upscaler: Upscaler, whole: UpscaleSettings) -> dict[str, float]:
+    """The figure of blended and of published tiles."""
+    frames = clip(*LARGE)
+    tiles = plan_tiles(*LARGE[1:], whole.tile_size, whole.tile_context)
     rows = middles(sorted({t.top for t in tiles}), tiles[0].height)
     columns = middles(sorted({t.left for t in tiles}), tiles[0].width)
+
+    def on_lines(settings: UpscaleSettings) -> np.ndarray:
+        video = made(upscaler, frames, settings)
+        lines = [(axis, at) for axis, at in ((1, rows), (2, columns)) if at]
+        return np.array([ratio(energies(video, axis), at) for axis, at in lines])
+
+    untiled, tiled = on_lines(whole), replace(whole, perform_tile=True)
+    return {
+        name: float(np.mean(on_lines(settings) / untiled))
+        for name, settings in (
+            ("tiles, blended", tiled),
+            ("tiles, published", replace(tiled, tiling="published")),
+        )
+    }
+
+
+def in_time(upscaler: Upscaler, settings: UpscaleSettings) -> tuple[float, float]:
+    """The figures of windows and of decode groups; frames 6 and 7 are in two windows."""
+    frames = clip(*SMALL)
+    first, later = (made(upscaler, f, settings) for f in (frames, frames[LATER:]))
+    meet = [5 - LATER, 7 - LATER]
+    windows = ratio(energies(first[LATER:], 0), meet) / ratio(energies(later, 0), meet)
+    return windows, ratio(energies(first, 0), list(range(2, SMALL[0] - 1, 3)))
+
+
+def main() -> None:
+    """Prints the ratios."""
+    options = parse(__doc__)
+    upscaler = Upscaler.from_pretrained()
     whole = replace(upscaler.defaults, perform_tile=False)
-    tiled = replace(whole, perform_tile=True, tile_size=TILE - 2 * CONTEXT, tile_context=CONTEXT)
-
-    def made(frames: np.ndarray, settings: UpscaleSettings) -> np.ndarray:
-        return np.concatenate(list(upscaler.upscale(frames, settings)))
-
-    def on_lines(video: np.ndarray) -> np.ndarray:
-        return np.array([ratio(energies(video, 1), rows), ratio(energies(video, 2), columns)])
-
-    def where_windows_meet(video: np.ndarray) -> float:
-        """Of the frames from LATER on; frames 6 and 7 of the clip are in both windows."""
-        return ratio(energies(video, 0), [5 - LATER, 7 - LATER])
-
-    for name, changes in (
-        ("blended", {}),
-        ("published", {"tiling": "published"}),
-        ("decode overlap 1", {"decode_overlap": 1}),
-    ):
-        untiled = made(frames, replace(whole, **changes))
-        later = made(frames[LATER:], replace(whole, **changes))
-        video = made(frames, replace(tiled, **changes))
-        found[name] = {
-            "space": float(np.mean(on_lines(video) / on_lines(untiled))),
-            "windows": where_windows_meet(untiled[LATER:]) / where_windows_meet(later),
-            "groups": ratio(energies(untiled, 0), list(range(2, FRAMES - 1, 3))),
-        }
-        values = ", ".join(f"{k} {v:.3f}" for k, v in found[name].items())
-        print(f"{name}: {values}")
-    if options.json:
-        print(json.dumps(found | {"ratio": found["blended"]["space"]}))
+    found = in_space(upscaler, whole)
+    for overlap in (0, 1):
+        windows, groups = in_time(upscaler, replace(whole, decode_overlap=overlap))
+        found |= {f"windows, overlap {overlap}": windows, f"groups, overlap {overlap}": groups}
+    report(options, found | {"ratio": found["tiles, blended"]})
 
 
 if __name__ == "__main__":
