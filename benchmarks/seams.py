@@ -33,9 +33,9 @@ LATER = 3
 def clip(frames: int, height: int, width: int) -> np.ndarray:
     """A pan over smooth noise."""
     rng = np.random.RandomState(0)
-    size = (height + frames, width + 2 * frames)
-    coarse = Image.fromarray(rng.randint(0, 256, (size[0] // 8, size[1] // 8, 3), np.uint8))
-    picture = np.asarray(coarse.resize(size[::-1], Image.Resampling.BICUBIC))
+    tall, wide = height + frames, width + 2 * frames
+    coarse = Image.fromarray(rng.randint(0, 256, (tall // 8, wide // 8, 3), np.uint8))
+    picture = np.asarray(coarse.resize((wide, tall), Image.Resampling.BICUBIC))
     return np.stack([picture[t : t + height, 2 * t : 2 * t + width] for t in range(frames)])
 
 
@@ -64,7 +64,7 @@ def made(upscaler: Upscaler, frames: np.ndarray, settings: UpscaleSettings) -> n
 def in_space(upscaler: Upscaler, whole: UpscaleSettings) -> dict[str, float]:
     """The figure of blended and of published tiles."""
     frames = clip(*LARGE)
-    tiles = plan_tiles(*LARGE[1:], whole.tile_size, whole.tile_context)
+    tiles = plan_tiles(LARGE[1], LARGE[2], whole.tile_size, whole.tile_context)
     rows = middles(sorted({t.top for t in tiles}), tiles[0].height)
     columns = middles(sorted({t.left for t in tiles}), tiles[0].width)
 
