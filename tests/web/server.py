@@ -18,7 +18,9 @@ LIMITS = Limits(megabytes=1.0, seconds=3.0)
 def serving(upscaler, root: Path, turn: float = 60.0) -> Iterator[tuple[str, Site]]:
     """The address of a server that runs meanwhile, and what it shares."""
     app = make_app(upscaler, root, limits=LIMITS, queue=Queue(turn))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 60

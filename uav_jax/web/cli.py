@@ -62,7 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="uav_web_", dir=options.folder) as folder:
         app = make_app(upscaler, Path(folder), limits=limits, hosts=hosts)
         print(f"http://{options.host}:{options.port}", file=sys.stderr)
-        uvicorn.run(app, host=options.host, port=options.port, log_level="warning")
+        uvicorn.run(
+            app,
+            host=options.host,
+            port=options.port,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+        )
     return 0
 
 
