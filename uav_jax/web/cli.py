@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("max_mb", "max_seconds", "keep_hours"):
             if not getattr(options, name) > 0:
                 raise ValueError(f"{name} {getattr(options, name):g} is not positive")
+        if options.folder is not None and not Path(options.folder).is_dir():
+            raise ValueError(f"folder {options.folder} does not exist")
         keep_compiled_programs()
         upscaler = Upscaler.from_pretrained(options.model, dtype=jnp.dtype(options.dtype))
     except (ValueError, OSError) as error:
