@@ -113,8 +113,10 @@ def make_plan(
 ) -> Plan:
     """The largest tiles and most rows that fit into ``memory`` bytes a device.
 
-    ``MemoryError`` where even the smallest tile does not fit.
+    The plan's height and width include the settings' edge. ``MemoryError`` where even the smallest
+    tile does not fit.
     """
+    height, width = height + 2 * settings.edge, width + 2 * settings.edge
     tiled = settings.perform_tile
     if tiled is None:
         tiled = height * width >= AUTOMATIC_FROM

@@ -20,7 +20,7 @@ from uav_jax.pipeline.noise import noise_of
 from uav_jax.pipeline.plan import Plan
 from uav_jax.pipeline.segments import Segment
 from uav_jax.pipeline.settings import UpscaleSettings
-from uav_jax.shapes import Text
+from uav_jax.shapes import UPSCALE, Text
 
 if TYPE_CHECKING:
     from uav_jax.pipeline.upscale import Upscaler
@@ -84,7 +84,9 @@ class ClipRunner:
         self, frames: UInt8[np.ndarray, "N h w 3"], segment: Segment
     ) -> Iterator[Float[np.ndarray, "n H W 3"]]:
         """Groups of the frames that ``segment`` makes; ``frames`` are those that it looks at."""
-        low_res = frames.astype(np.float32) / 127.5 - 1
+        edge = self.settings.edge
+        around = ((0, 0), (edge, edge), (edge, edge), (0, 0))
+        low_res = np.pad(frames, around, "reflect").astype(np.float32) / 127.5 - 1
         latents = self._fitting(lambda: self._denoise(low_res, segment))
         made: dict[tuple[int, int], np.ndarray] = {}
         groups = plan_groups(
@@ -102,7 +104,8 @@ class ClipRunner:
                 share[:, 0, 0, 0] = weights
                 total = total + share * _stretch(made[a, b], a, b, start, stop)
             condition = low_res[start - segment.first : stop - segment.first]
-            yield _fix_color(np.asarray(total), condition, self.settings.color_fix)
+            fixed = _fix_color(np.asarray(total), condition, self.settings.color_fix)
+            yield _without_edge(fixed, UPSCALE * edge)
             self.progress("decoding", segment.scene + stop, self.frames)
 
     def _decode(self, latents: np.ndarray, low_res: np.ndarray) -> np.ndarray:
@@ -169,6 +172,11 @@ class ClipRunner:
         self.carried = segment.scene, carried
         watch(1, 1)
         return np.asarray(latents[0])
+
+
+def _without_edge(frames: np.ndarray, edge: int) -> np.ndarray:
+    _, H, W, _ = frames.shape
+    return frames[:, edge : H - edge, edge : W - edge]
 
 
 def _stretch(frames: np.ndarray, first: int, last: int, start: int, stop: int) -> np.ndarray:

@@ -31,6 +31,7 @@ class UpscaleSettings:
     tile_size: int = 256  # low-resolution pixels, without context
     tile_context: int = 64  # low-resolution pixels on each side
     tiling: Literal["blended", "published"] = "blended"  # published: cut, with visible seams
+    edge: int = 0  # input pixels mirrored around a frame while it is made, cut off at the end
     decode_overlap: int = 0  # frames that neighbouring decode groups share and blend: 0 or 1
     low_res_weight: float = 1.0  # of the video decoder's low-resolution branch
     seed: int = 10
@@ -71,6 +72,7 @@ class UpscaleSettings:
             ),
             (self.noise in NOISES, f"noise {self.noise!r}; expected {' or '.join(NOISES)}"),
             (self.tile_size >= 16, f"tile size {self.tile_size} is too small; use 16 or more"),
+            (0 <= self.edge <= 64, f"edge {self.edge} is outside 0..64"),
             (self.tile_context >= 0, f"tile context {self.tile_context} is negative"),
         )
         for valid, message in checks:
