@@ -1,6 +1,6 @@
 """Makes the pictures of docs/guides.md and docs/web.md with the default model.
 
-    python scripts/pictures.py
+    python -m scripts.pictures
 
 Needs the extras "demo", "web" and "test" (Chromium for the page). Everything is drawn from
 photographs that scikit-image ships, and from a drawing made here.
@@ -69,7 +69,7 @@ def guides(upscaler: Upscaler) -> Image.Image:
         "old film: grain, faded": (pan(to_bytes(film), 0, 90), 1.2, 10.0, 20),
         "drawing: compressed": (pan(drawing(), 0, 0), 0.8, 0.0, 28),
         "AI-generated: soft, clean": (pan(data.coffee(), 60, 180), 1.6, 0.0, 16),
-        "camera: dark, noisy, compressed": (pan(data.chelsea(), 20, 90) * 3 // 5, 1.0, 6.0, 30),
+        "camera: dark, noisy, compressed": (pan(data.chelsea(), 20, 90) * 0.6, 1.0, 6.0, 30),
     }
     margin = 22
     sheet = Image.new("RGB", (4 * SIDE + 12, 2 * (SIDE + margin)), "white")
@@ -107,7 +107,7 @@ def page_pictures(upscaler: Upscaler, folder: Path) -> None:
                     page.click(button)
                     page.wait_for_selector(f"{there}:not([hidden])", timeout=300_000)
                 page.wait_for_timeout(1500)
-                page.screenshot(path=DOCS / f"{name}.png", full_page=True)
+                page.screenshot(path=DOCS / f"{name}.jpg", full_page=True, quality=85)
     finally:
         server.should_exit = True
         thread.join()
