@@ -12,19 +12,24 @@ from uav_jax.training.config import TrainConfig, ValidationConfig
 
 def config() -> TrainConfig:
     """Clips of 3 frames, 96 pixels, from a folder of good videos; the U-Net stays as it is."""
-    base = load_recipe(Path(__file__).with_name("two_steps.py"))
-    data = replace(base.data, directory="my_videos", kind="videos", seed=0)
+    base = load_recipe(Path(__file__).with_name("sharpen.py"))
     return replace(
         base,
-        data=replace(data, negative_probability=0.0, empty_probability=0.0),
+        data=replace(
+            base.data,
+            directory="my_videos",
+            kind="videos",
+            seed=0,
+            negative_probability=0.0,
+            empty_probability=0.0,
+            degradation=replace(base.data.degradation, clean_probability=0.15),
+        ),
         autoencoder_from="default",
         decoder_from="default",
         unet_from="default",
-        optimizer=replace(
-            base.optimizer, learning_rate=1e-4, warmup_steps=10, ema_decay=0.98, decay_steps=290
-        ),
+        optimizer=replace(base.optimizer, learning_rate=1e-4),
         validation=ValidationConfig(),
         through_sampler=False,
-        steps=300,
+        checkpoint_every=100,
         seed=0,
     )

@@ -1,9 +1,9 @@
 """Packs trained stages as a model directory in the released layout, float16.
 
-    python -m uav_jax.training.export RECIPE --workdir runs/two_steps OUT
+    python -m uav_jax.training.export RECIPE --workdir runs/sharpen OUT
 
-``RECIPE`` is a video decoder's, such as ``configs/default/two_steps.py``; it names the work folders
-of the other stages. ``--workdir runs/two_steps/best.safetensors`` packs the network with the lowest
+``RECIPE`` is a video decoder's, such as ``configs/default/sharpen.py``; it names the work folders
+of the other stages. ``--workdir runs/sharpen/best.safetensors`` packs the network with the lowest
 validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as in ``train.py``.
 ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already (``uav_jax.training.text``).
 """
