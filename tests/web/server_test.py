@@ -137,8 +137,8 @@ def test_mistakes_in_settings_are_answered_at_once(site, clip, what):
         send(visitor, clip)
         answer = visitor.post(f"/api/{what}", json={"noise_level": 9999})
         assert answer.status_code == 400 and "9999" in answer.json()["error"]
-        answer = visitor.post(f"/api/{what}", content="not json")
-        assert answer.status_code == 400
+        for content in ("not json", "[1]", "null"):
+            assert visitor.post(f"/api/{what}", content=content).status_code == 400
 
 
 def test_twenty_jobs_are_all_done_and_none_is_mixed_up(site, tmp_path):

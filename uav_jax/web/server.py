@@ -86,7 +86,7 @@ def described(visitor: Visitor, queue: Queue) -> dict:
             "kind": run.kind,
             "state": run.state,
             "message": run.message,
-            "phases": run.phases,
+            "phases": dict(run.phases),  # the run's thread adds to it
             "before": queue.place(run),
         }
     return {
@@ -139,6 +139,7 @@ class Site:
                 raise ValueError(
                     f"{name} is {seconds:.0f} s long; up to {self.limits.seconds:g} s are accepted"
                 )
+            self._refuse_second_run(visitor)  # one may have begun meanwhile
         except Exception as error:
             path.unlink(missing_ok=True)
             if isinstance(error, ValueError):  # names the file as the visitor does
@@ -176,8 +177,7 @@ class Site:
 
     async def plan(self, request: Request, visitor: Visitor) -> dict:
         """What the whole video will take with these settings."""
-        source = self._upload_of(visitor).source
-        values = await request.json()
+        source, values = self._upload_of(visitor).source, await _values(request)
         settings = settings_from(values, self.upscaler.defaults)
 
         def estimate() -> dict:
@@ -199,8 +199,9 @@ class Site:
 
     async def preview(self, request: Request, visitor: Visitor) -> dict:
         """Queues a preview."""
+        values = await _values(request)
         self._refuse_second_run(visitor)
-        source, values = self._upload_of(visitor).source, await request.json()
+        source = self._upload_of(visitor).source
         settings, moment = settings_from(values, self.upscaler.defaults), moment_from(values)
         self.upscaler.check(settings)
         folder = visitor.folder / "preview"
@@ -216,8 +217,9 @@ class Site:
 
     async def run(self, request: Request, visitor: Visitor) -> dict:
         """Queues the whole video."""
+        values = await _values(request)
         self._refuse_second_run(visitor)
-        source, values = self._upload_of(visitor).source, await request.json()
+        source = self._upload_of(visitor).source
         settings = settings_from(values, self.upscaler.defaults)
         options = options_from(values)
         self.upscaler.check(settings)
@@ -302,6 +304,13 @@ class Site:
             return response
 
         return answer
+
+
+async def _values(request: Request) -> dict:
+    values = await request.json()
+    if not isinstance(values, dict):
+        raise ValueError(f"settings {values!r} are no object")
+    return values
 
 
 async def _page(request: Request) -> Response:
