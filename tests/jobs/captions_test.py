@@ -1,7 +1,5 @@
 """Prompts of scenes: from the file beside a video, from a model, and each in its own scene."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -10,8 +8,6 @@ from uav_jax.cli import main
 from uav_jax.io.source import scan
 from uav_jax.jobs import captions
 from uav_jax.jobs.captions import load_captioner, scene_prompts, sidecar
-from uav_jax.pipeline.settings import UpscaleSettings
-from uav_jax.pipeline.upscale import Upscaler
 
 
 @pytest.fixture
@@ -46,25 +42,6 @@ def test_the_first_frame_of_each_scene_is_described_once(source):
     described = scene_prompts(source, (2,), lambda: brightness)
     assert described == ("a dark room", "a bright  sky")
     assert scene_prompts(source, (2,), lambda: pytest.fail("described again")) == described
-
-
-def test_each_scene_is_made_with_its_own_prompt(small_release):
-    upscaler = Upscaler.from_pretrained(small_release)
-    frames = smooth_frames(4, 16, 20)
-    settings = UpscaleSettings(inference_steps=1, guidance_scale=3.0)
-    prompts = ("a dog on the grass", "rain")
-
-    def made(frames, cuts=(), **changes):
-        return np.concatenate(
-            list(upscaler.upscale(frames, replace(settings, **changes), cuts=cuts))
-        )
-
-    both = made(frames, (2,), scene_prompts=prompts)
-    for part, prompt in zip((slice(0, 2), slice(2, 4)), prompts, strict=True):
-        assert np.array_equal(both[part], made(frames[part], prompt=prompt))
-    assert not np.array_equal(both[2:], made(frames[2:], prompt=prompts[0]))
-    with pytest.raises(ValueError, match="2 scene prompts for 1 scenes"):
-        made(frames, scene_prompts=prompts)
 
 
 def test_without_pytorch_or_weights_a_line_says_what_to_do(source, tmp_path, monkeypatch, capsys):

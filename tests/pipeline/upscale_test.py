@@ -203,11 +203,3 @@ def test_a_model_without_flow_says_so(small_release, tmp_path):
     shutil.rmtree(copy / "propagator")
     with pytest.raises(ValueError, match="no flow network"):
         Upscaler.from_pretrained(copy).check(UpscaleSettings(propagation_steps=(1,)))
-
-
-def test_an_edge_is_mirrored_around_frames_and_cut_off(upscaler, frames):
-    wide = np.pad(frames, ((0, 0), (4, 4), (4, 4), (0, 0)), "reflect")
-    expected = run(upscaler, wide)[:, 16:-16, 16:-16]
-    assert np.array_equal(run(upscaler, frames, edge=4), expected)
-    with pytest.raises(ValueError, match=r"edge 65 is outside 0\.\.64"):
-        dataclasses.replace(SETTINGS, edge=65)

@@ -3,17 +3,17 @@
 import pytest
 
 from tests.io.video_test import make_video, smooth_frames
+from tests.quick import quick_upscaler
 from tests.web.server import serving
-from uav_jax.pipeline.upscale import Upscaler
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    with serving(Upscaler.from_pretrained(), tmp_path_factory.mktemp("visitors")) as served:
+    with serving(quick_upscaler(), tmp_path_factory.mktemp("visitors")) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
-    return make_video(path, smooth_frames(3, 16, 24), range(3), audio=True)
+    return make_video(path, smooth_frames(3, 16, 16), range(3), audio=True)

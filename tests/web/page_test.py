@@ -51,18 +51,18 @@ def test_upload_preview_run_compare_and_download(site, clip, tmp_path):
     with page_of(site) as page:
         assert page.locator("#whole").is_hidden()
         choose(page, clip)
-        assert "24 × 16, 3 frames" in page.inner_text("#facts")
-        assert "96 × 64" in page.inner_text("#plan")
+        assert "16 × 16, 3 frames" in page.inner_text("#facts")
+        assert "64 × 64" in page.inner_text("#plan")
         page.click("summary")
         page.select_option("#color_fix", "adain")
-        assert loaded(page, "#moment") == (24, 16)
+        assert loaded(page, "#moment") == (16, 16)
         page.click("#preview")
         page.wait_for_selector("#preview-result:not([hidden])", timeout=LONG)
         assert loaded(page, "#preview-result .before") == (16, 16)
         assert loaded(page, "#preview-result .after") == (64, 64)
         page.click("#start")
         page.wait_for_selector("#done:not([hidden])", timeout=LONG)
-        assert loaded(page, "#result .after") == (96, 64)
+        assert loaded(page, "#result .after") == (64, 64)
         pair = page.locator("#result .pair")
         width = pair.bounding_box()["width"]
         for part in (20, 70):
@@ -86,7 +86,7 @@ def test_upload_preview_run_compare_and_download(site, clip, tmp_path):
 
 def test_a_run_goes_on_while_the_page_is_reloaded_and_can_be_cancelled(site, tmp_path, monkeypatch):
     monkeypatch.setattr(plan_module, "SEGMENT", 6)
-    long = make_video(tmp_path / "long.mp4", smooth_frames(60, 16, 24), range(60))
+    long = make_video(tmp_path / "long.mp4", smooth_frames(36, 16, 16), range(36))
     with page_of(site) as page:
         choose(page, long)
         page.fill("#prompt", "a blue square")
@@ -108,8 +108,8 @@ def test_two_visitors_at_once_see_their_own(site, tmp_path):
         other = one.context.browser.new_context().new_page()
         other.goto(site[0])
         for page, level in ((one, 40), (other, 200)):
-            frames = np.full((2, 16, 24, 3), level, np.uint8)
-            choose(page, make_video(tmp_path / f"{level}.mp4", frames, range(2)))
+            frames = np.full((3, 16, 16, 3), level, np.uint8)
+            choose(page, make_video(tmp_path / f"{level}.mp4", frames, range(3)))
         for page in (one, other):
             page.click("#start")
         for page, level in ((one, 40), (other, 200)):

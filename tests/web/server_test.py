@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tests.io.video_test import make_video, smooth_frames
+from tests.quick import quick_upscaler
 from tests.web.server import serving
 from uav_jax.io.source import scan
 from uav_jax.pipeline import plan as plan_module
-from uav_jax.pipeline.upscale import Upscaler
 
 
 def resident_kib():
@@ -47,14 +47,14 @@ def test_a_video_is_described_planned_upscaled_and_downloaded(site, clip, tmp_pa
         state = send(visitor, clip, "../../my 'clip'.mp4").json()
         assert state["video"]["name"] == "my 'clip'.mp4" and state["video"]["frames"] == 3
         plan = visitor.post("/api/plan", json={"scale": 2}).json()
-        assert (plan["width"], plan["height"]) == (48, 32) and plan["seconds"] > 0
+        assert (plan["width"], plan["height"]) == (32, 32) and plan["seconds"] > 0
         assert visitor.post("/api/run", json={"scale": 2}).json()["run"]["state"] != "failed"
         assert finish(visitor)["run"]["state"] == "done"
         answer = visitor.get("/api/result?download")
         assert "my%20%27clip%27_upscaled.mp4" in answer.headers["content-disposition"]
         (tmp_path / "out.mp4").write_bytes(answer.content)
         made = scan(tmp_path / "out.mp4")
-        assert (made.frames, made.width, made.height) == (3, 48, 32) and made.audio_codecs
+        assert (made.frames, made.width, made.height) == (3, 32, 32) and made.audio_codecs
         part = visitor.get("/api/result", headers={"Range": "bytes=0-9"})
         assert part.status_code == 206 and len(part.content) == 10
         for when in ("before", "after"):
@@ -109,7 +109,7 @@ def test_what_is_no_video_too_large_or_too_long_is_refused(site, clip, tmp_path)
     playlist.write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
     large = tmp_path / "large.mp4"
     large.write_bytes(b"\x00\x00\x00\x20ftyp" + bytes(2_000_000))
-    long = make_video(tmp_path / "long.mp4", smooth_frames(100, 16, 24), range(100))
+    long = make_video(tmp_path / "long.mp4", smooth_frames(100, 16, 16), range(100))
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(b"\x00\x00\x00\x20ftypisom" + bytes(900))
     with visit(site[0]) as visitor:
@@ -146,8 +146,8 @@ def test_twenty_jobs_are_all_done_and_none_is_mixed_up(site, tmp_path):
     levels = [20 + 10 * n for n in range(20)]
 
     def one(level):
-        frames = np.full((2, 16, 24, 3), level, np.uint8)
-        path = make_video(tmp_path / f"{level}.mp4", frames, range(2))
+        frames = np.full((3, 16, 16, 3), level, np.uint8)
+        path = make_video(tmp_path / f"{level}.mp4", frames, range(3))
         with visit(site[0]) as visitor:
             send(visitor, path)
             visitor.post("/api/run", json={})
@@ -171,9 +171,9 @@ def test_twenty_jobs_are_all_done_and_none_is_mixed_up(site, tmp_path):
 
 def test_a_long_video_lets_a_preview_go_first(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(plan_module, "SEGMENT", 6)
-    long = make_video(tmp_path / "long.mp4", smooth_frames(48, 16, 24), range(48))
+    long = make_video(tmp_path / "long.mp4", smooth_frames(24, 16, 16), range(24))
     with (
-        serving(Upscaler.from_pretrained(), tmp_path / "visitors", turn=0.0) as (address, _),
+        serving(quick_upscaler(), tmp_path / "visitors", turn=0.0) as (address, _),
         visit(address) as one,
         visit(address) as other,
     ):
@@ -185,7 +185,7 @@ def test_a_long_video_lets_a_preview_go_first(clip, tmp_path, monkeypatch):
         assert one.get("/api/state").json()["run"]["state"] != "done"
         assert finish(one)["run"]["state"] == "done"
         (tmp_path / "out.mp4").write_bytes(one.get("/api/result").content)
-    assert scan(tmp_path / "out.mp4").frames == 48
+    assert scan(tmp_path / "out.mp4").frames == 24
 
 
 def test_visitors_who_left_are_forgotten(site, clip):
