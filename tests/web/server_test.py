@@ -169,6 +169,7 @@ def test_twenty_jobs_are_all_done_and_none_is_mixed_up(site, tmp_path):
     assert grown < 100_000, f"{grown} KiB more after twenty jobs"
 
 
+@pytest.mark.slow  # queue_test has turns in short
 def test_a_long_video_lets_a_preview_go_first(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(plan_module, "SEGMENT", 6)
     long = make_video(tmp_path / "long.mp4", smooth_frames(24, 16, 16), range(24))
