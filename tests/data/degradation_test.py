@@ -1,5 +1,7 @@
 """Degradation: each operation against its definition, the whole against its promises."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,6 +42,14 @@ def test_the_published_pipeline_is_worse_than_the_mild_one():
         )
 
     assert error(DegradationConfig()) > 1.3 * error(DegradationConfig.mild())
+
+
+@pytest.mark.parametrize("probability", [0.25, 1.0])
+def test_some_clips_are_only_reduced(probability):
+    config = replace(DegradationConfig.mild(), clean_probability=probability)
+    reduced = d.resize(clip(), 18, 16, Image.Resampling.BICUBIC)
+    same = [np.array_equal(d.degrade(clip(), config, rng(s)), reduced) for s in range(40)]
+    assert abs(np.mean(same) - probability) < 0.2
 
 
 def test_blur_equals_direct_convolution_with_each_frames_kernel():

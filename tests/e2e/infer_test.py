@@ -218,9 +218,8 @@ def test_bad_input_gets_one_line_status_2_and_no_output(clip, tmp_path, capfd):
 
 
 def test_an_unwritable_folder_is_refused(clip, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(
-        "uav_jax.jobs.video.os.access", lambda *_: False
-    )  # root may write everywhere
+    # root may write everywhere
+    monkeypatch.setattr("uav_jax.jobs.video.os.access", lambda *_: False)
     assert infer("-i", clip, "-o", tmp_path / "out") == 2
     assert "is not writable" in capfd.readouterr().err
 

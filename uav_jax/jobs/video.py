@@ -171,13 +171,15 @@ def prepare(
     progress: Progress,
     *,
     prompts: Prompts | None = None,
+    source: SourceInfo | None = None,
 ) -> Job:
     """Reads the video once and plans it. ``ValueError`` for every mistake that can be known now.
 
-    ``prompts`` says what each scene shows, instead of the settings' prompt.
+    ``prompts`` says what each scene shows, instead of the settings' prompt. ``source`` is what
+    ``scan`` found, where the video was read already.
     """
     upscaler.check(settings)
-    source = scan(path, lambda count: progress("reading", count, 0))
+    source = source or scan(path, lambda count: progress("reading", count, 0))
     size = result_size(source, options)
     target = target_of(source, output, settings, options)
     height, width = source.height, source.width

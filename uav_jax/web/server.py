@@ -183,7 +183,13 @@ class Site:
         def estimate() -> dict:
             folder = visitor.folder / "result"
             job = prepare(
-                self.upscaler, source.path, folder, settings, options_from(values), lambda *_: None
+                self.upscaler,
+                source.path,
+                folder,
+                settings,
+                options_from(values),
+                lambda *_: None,
+                source=source,
             )
             expected = cost(self.upscaler, job)
             return {

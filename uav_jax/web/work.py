@@ -109,7 +109,7 @@ def whole(
     """
 
     def work(run: Run) -> None:
-        job = prepare(upscaler, source.path, folder, settings, options, run.progress)
+        job = prepare(upscaler, source.path, folder, settings, options, run.progress, source=source)
         result = run_job(upscaler, job, run.progress, pause=run.pause)
         save_stills(run, source, result, folder / "stills")
         found.append(result)
