@@ -3,6 +3,8 @@
 python train.py configs/default/few_step.py --workdir runs/few_step
 """
 
+from dataclasses import replace
+
 from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig
 from uav_jax.diffusion.schedule import ScheduleConfig
@@ -28,7 +30,7 @@ def config() -> TrainConfig:
         autoencoder_from="runs/image_autoencoder",
         decoder_from="runs/video_decoder",
         unet_from="runs/temporal_unet",
-        vae=VAEConfig.default_model(video=True),
+        vae=replace(VAEConfig.default_model(video=True), residual=False),
         unet=UNetConfig.default_model(),
         text_encoder=TextEncoderConfig.default_model(),
         schedule=ScheduleConfig(timestep_spacing="trailing"),

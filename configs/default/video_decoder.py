@@ -3,6 +3,8 @@
 python train.py configs/default/video_decoder.py --workdir runs/video_decoder
 """
 
+from dataclasses import replace
+
 from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig
 from uav_jax.models.clip.config import TextEncoderConfig
@@ -24,7 +26,7 @@ def config() -> TrainConfig:
         ),
         autoencoder_from="runs/image_autoencoder",
         unet_from="runs/temporal_unet",
-        vae=VAEConfig.default_model(video=True),
+        vae=replace(VAEConfig.default_model(video=True), residual=False),
         unet=UNetConfig.default_model(),
         text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),

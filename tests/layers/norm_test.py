@@ -1,7 +1,9 @@
 """Group normalisation: over which axes its statistics run."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from uav_jax.layers.norm import GroupNorm
@@ -33,3 +35,26 @@ def test_statistics_per_frame_where_asked():
 def test_activation_is_silu_of_the_normalised_values():
     plain = norm()(clip())
     assert jnp.allclose(norm()(clip(), activation=True), plain / (1 + jnp.exp(-plain)), atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", [False, True])
+@pytest.mark.parametrize("per_frame", [False, True])
+def test_gradient_is_that_of_the_formula(activation, per_frame):
+    graph, state = nnx.split(norm(per_frame))
+    weights = jnp.asarray(np.random.RandomState(1).standard_normal(clip().shape), jnp.float32)
+
+    def plain(state, x):
+        layer = nnx.merge(graph, state)
+        x_grouped = x.reshape((3, -1, 2, 2) if per_frame else (1, -1, 2, 2))
+        mean, variance = (f(x_grouped, (1, 3), keepdims=True) for f in (jnp.mean, jnp.var))
+        y = ((x_grouped - mean) / jnp.sqrt(variance + 1e-6)).reshape(x.shape)
+        y = y * layer.scale[...] + layer.bias[...]
+        return ((jax.nn.silu(y) if activation else y) * weights).sum()
+
+    def ours(state, x):
+        return (nnx.merge(graph, state)(x, activation=activation) * weights).sum()
+
+    state = jax.tree.map(lambda v: v + jnp.linspace(0.1, 0.5, 4), state)
+    gradients = (jax.grad(f, (0, 1))(state, clip()) for f in (ours, plain))
+    for a, b in zip(*map(jax.tree.leaves, gradients), strict=True):
+        assert jnp.abs(a - b).max() <= 1e-4 * jnp.abs(b).max()

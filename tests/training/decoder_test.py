@@ -143,7 +143,7 @@ def write_model_parts(folder):
 def exportable(finished, tmp_path_factory):
     """The recipe with an image autoencoder to go with it."""
     folder = tmp_path_factory.mktemp("image")
-    image = dataclasses.replace(finished[2].vae, condition_channels=0)
+    image = finished[2].vae.image()
     save_network(folder, drawn(partial(VideoAutoencoder, image)))
     return dataclasses.replace(finished[2], autoencoder_from=str(folder))
 

@@ -1,26 +1,33 @@
-"""Where in a crop LPIPS looks."""
+"""Where in a clip LPIPS looks."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from uav_jax.training.losses import LPIPS_WINDOW, _square
+from uav_jax.training.losses import _window
 
 
 @pytest.mark.parametrize(
-    ("place", "top", "left"), [(None, 16, 8), ((0, 0), 0, 0), ((1, 1), 32, 16), ((0.5, 0), 16, 0)]
+    ("place", "start"),
+    [
+        (None, (1, 16, 8)),
+        ((0, 0, 0), (0, 0, 0)),
+        ((1, 1, 1), (2, 32, 16)),
+        ((0.5, 0.5, 0), (1, 16, 0)),
+        ((0.99, 0, 0), (2, 0, 0)),
+    ],
 )
-def test_the_square_lies_where_it_is_asked_to(place, top, left):
-    height, width = LPIPS_WINDOW + 32, LPIPS_WINDOW + 16
-    rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
-    video = jnp.stack([rows, columns, rows], -1)[None, None].astype(jnp.float32)
+def test_the_window_lies_where_it_is_asked_to(place, start):
+    frames, height, width = 3, 64 + 32, 64 + 16
+    where_is_it = jnp.meshgrid(*map(jnp.arange, (frames, height, width)), indexing="ij")
+    video = jnp.stack(where_is_it, -1)[None].astype(jnp.float32)
     where = None if place is None else jnp.asarray(place, jnp.float32)
-    part = jax.jit(_square)(video, where)
-    assert part.shape == (1, 1, LPIPS_WINDOW, LPIPS_WINDOW, 3)
-    assert np.array_equal(part[0, 0, 0, 0, :2], [top, left])
+    part = jax.jit(_window, static_argnums=(1, 2))(video, 1, 64, where)
+    assert part.shape == (1, 1, 64, 64, 3)
+    assert np.array_equal(part[0, 0, 0, 0], start)
 
 
 def test_a_crop_that_is_smaller_is_taken_whole():
     video = jnp.zeros((1, 2, 24, 40, 3))
-    assert _square(video, jnp.array([0.9, 0.1])).shape == video.shape
+    assert _window(video, None, 64, jnp.array([0.9, 0.9, 0.1])).shape == video.shape

@@ -119,12 +119,12 @@ def guided(
     text: Text,
     guidance_scale: Array,
 ) -> Float[Array, "R F h w 4"]:
-    """Guided v of rows: one branch for each prompt in ``text``."""
+    """Guided v of rows: one branch for each prompt in ``text``, from what they share."""
     unet, rows = nnx.merge(graph, state), latents.shape[0]
     level, time = jnp.full((rows,), noise_level), jnp.full((rows,), timestep)
+    started = unet.start(latents, low_res, time, level)
     branches = [
-        unet(latents, low_res, time, level, jnp.broadcast_to(prompt, (rows, *prompt.shape)))
-        for prompt in text
+        unet.finish(started, jnp.broadcast_to(prompt, (rows, *prompt.shape))) for prompt in text
     ]
     if len(branches) == 1:
         return branches[0]

@@ -13,7 +13,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from uav_jax.layers.linear import lecun_normal, parameter
+from uav_jax.layers.linear import add_bias, lecun_normal, parameter
 from uav_jax.shapes import Frames, Video
 
 Padding = Sequence[tuple[int, int]]
@@ -148,13 +148,25 @@ class Conv2d(_Convolution):
             y = x_NHWC @ kernel[0, 0]
         else:
             y = conv2d(x_NHWC, kernel, self.stride, self.padding)
-        return (y + bias).reshape(*x.shape[:-3], *y.shape[1:])
+        return add_bias(y, bias).reshape(*x.shape[:-3], *y.shape[1:])
+
+
+def _shifted_products(x_BTPC: Array, kernel: Array) -> Array:
+    """A temporal convolution as one product for each of the kernel's frames, summed in float32."""
+    T, half = x_BTPC.shape[1], kernel.shape[0] // 2
+    padded = jnp.pad(x_BTPC, ((0, 0), (half, half), (0, 0), (0, 0)))
+    parts = [
+        jnp.matmul(padded[:, i : i + T], part, preferred_element_type=jnp.float32)
+        for i, part in enumerate(kernel)
+    ]
+    return sum(parts[1:], parts[0]).astype(x_BTPC.dtype)
 
 
 class TemporalConv(_Convolution):
     """A ``(k, 1, 1)`` convolution over time with zeros before the first and after the last frame.
 
-    Computed as a 2-D convolution over (T, H*W), which every backend runs at its 2-D speed.
+    Computed as a 2-D convolution over (T, H*W); on TPU, where that moves frames behind places and
+    back, as products of the frames with each of the kernel's.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, **settings):
@@ -164,9 +176,13 @@ class TemporalConv(_Convolution):
         kernel, bias = self._parameters()
         B, T, H, W, C = x.shape
         half = kernel.shape[0] // 2
-        x_BTPC = x.reshape(B, T, H * W, C).astype(self.dtype)
-        y = conv2d(x_BTPC, kernel[:, None], 1, ((half, half), (0, 0)))
-        return (y + bias).reshape(B, T, H, W, -1)
+        y = jax.lax.platform_dependent(
+            x.reshape(B, T, H * W, C).astype(self.dtype),
+            kernel,
+            tpu=_shifted_products,
+            default=lambda x, kernel: conv2d(x, kernel[:, None], 1, ((half, half), (0, 0))),
+        )
+        return add_bias(y, bias).reshape(B, T, H, W, -1)
 
 
 class Conv3d(_Convolution):
@@ -189,4 +205,4 @@ class Conv3d(_Convolution):
         y = conv2d(
             x_BTHWkC.reshape(B * T, H, W, k * C), kernel_hwkCc, 1, ((half, half), (half, half))
         )
-        return (y + bias).reshape(B, T, H, W, -1)
+        return add_bias(y, bias).reshape(B, T, H, W, -1)

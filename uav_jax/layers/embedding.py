@@ -64,14 +64,15 @@ def rotate(
 
     Position is the index on axis T; channels from ``2 * len(freqs)`` on are left as they are.
     """
-    T, rotated = x.shape[-4], 2 * freqs.shape[0]
-    angles = jnp.arange(T, dtype=jnp.float32)[:, None] * freqs
-    cos, sin = jnp.cos(angles)[:, None, None], jnp.sin(angles)[:, None, None]
-    pairs = x[..., :rotated].astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
-    a, b = pairs[..., 0], pairs[..., 1]
-    turned = jnp.stack([a * cos - b * sin, b * cos + a * sin], axis=-1)
-    turned = turned.reshape(*x.shape[:-1], rotated).astype(x.dtype)
-    return jnp.concatenate([turned, x[..., rotated:]], axis=-1)
+    T, d, rotated = x.shape[-4], x.shape[-1], 2 * freqs.shape[0]
+    angles = jnp.arange(T, dtype=jnp.float32)[:, None] * jnp.repeat(freqs, 2)
+    still = ((0, 0), (0, d - rotated))
+    cos = jnp.pad(jnp.cos(angles), still, constant_values=1)[:, None, None]
+    sin = jnp.pad(jnp.sin(angles), still)[:, None, None]
+    # (a, b) -> (-b, a) in every pair, as an exact product: no channel moves on its own.
+    swap = np.kron(np.eye(d // 2, dtype=np.float32), [[0, 1], [-1, 0]]).astype(x.dtype)
+    turned = jnp.matmul(x, swap, precision="highest", preferred_element_type=jnp.float32)
+    return (x * cos + turned * sin).astype(x.dtype)
 
 
 def relative_position_buckets(frames: int, buckets: int = 32, max_distance: int = 32) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
@@ -39,6 +40,33 @@ def parameter(
     return nnx.Param(init(rngs.params(), shape, dtype))
 
 
+def sum_rows(x: Float[Array, "*batch C"]) -> Float[Array, " C"]:
+    """Sum over everything but the last axis, in float32.
+
+    On CPU a product with ones: XLA would compute a plain sum together with what it sums, value by
+    value down the columns, several times slower.
+    """
+    x_PC = x.reshape(-1, x.shape[-1])
+    return jax.lax.platform_dependent(
+        x_PC,
+        cpu=lambda x: jnp.dot(jnp.ones(len(x), x.dtype), x, preferred_element_type=jnp.float32),
+        default=lambda x: x.sum(0, dtype=jnp.float32),
+    )
+
+
+@jax.custom_vjp
+def add_bias(x: Float[Array, "*batch C"], bias: Float[Array, " C"]) -> Float[Array, "*batch C"]:
+    """``x + bias`` whose gradient to the bias is ``sum_rows``."""
+    return x + bias
+
+
+def _add_bias_backward(bias: Array, grad: Array) -> tuple[Array, Array]:
+    return grad, sum_rows(grad).astype(bias.dtype)
+
+
+add_bias.defvjp(lambda x, bias: (x + bias, bias), _add_bias_backward)
+
+
 class Linear(nnx.Module):
     """``x @ kernel + bias`` over the last axis, kernel ``(Cin, Cout)``."""
 
@@ -62,7 +90,14 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Float[Array, "*batch Cin"]) -> Float[Array, "*batch Cout"]:
         y = x.astype(self.dtype) @ self.kernel[...].astype(self.dtype)
-        return y + self.bias[...].astype(self.dtype) if self.use_bias else y
+        return add_bias(y, self.bias[...].astype(self.dtype)) if self.use_bias else y
+
+    def halves(self, x: Float[Array, "*batch Cin"]) -> list[Float[Array, "*batch half"]]:
+        """The result's first and second half, each by a product of its own."""
+        x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
+        bias = self.bias[...].astype(self.dtype)
+        pairs = zip(jnp.split(kernel, 2, axis=-1), jnp.split(bias, 2), strict=True)
+        return [add_bias(x @ k, b) for k, b in pairs]
 
 
 class Embed(nnx.Module):

@@ -79,6 +79,9 @@ class TrainConfig:
     whole_decoder: bool = False  # the video decoder's image layers learn too
     through_sampler: bool = False  # the U-Net learns too, from the decoded frames
     lpips_stages: int = 3  # of VGG16's five
+    lpips_window: int = 64  # pixels of a crop's side that LPIPS looks at, at a random place
+    lpips_frames: int | None = None  # frames of a clip that LPIPS looks at; None: all
+    zeroed: tuple[str, ...] = ()  # beginnings of the decoder's names that start at zero
     change_weight: float = 0.0  # of the L1 between the frames' changes over time
     adversarial: AdversarialConfig | None = None  # None: L1 and LPIPS alone
     validation: ValidationConfig = field(default_factory=ValidationConfig)
@@ -89,8 +92,9 @@ class TrainConfig:
     keep_checkpoints: int = 2
 
     def __post_init__(self):
-        for name in ("steps", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints"):
-            if getattr(self, name) < 1:
+        counts = ("steps", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints")
+        for name in (*counts, "lpips_window", "lpips_frames"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is not positive")
         if self.data.batch_size % self.accumulate:
             raise ValueError(

@@ -67,6 +67,7 @@ class Adversary:
         parameters: Parameters,
         decoder: Decoder,
         features: Video,
+        low_res: Video,
         target: Video,
         reconstruction: Reconstruction,
         step: Array,
@@ -75,7 +76,7 @@ class Adversary:
 
         The scalar carries the right gradients and has no meaning; the losses are in the metrics.
         """
-        decoded = decoder.conv_out(features).astype(jnp.float32)
+        decoded = decoder.frames(features, low_res).astype(jnp.float32)
         made, features = jax.lax.stop_gradient((decoded, features))
         kernel = jax.lax.stop_gradient(decoder.conv_out.kernel[...].astype(features.dtype))
         still = self.discriminator.bind(jax.lax.stop_gradient(parameters))
@@ -95,23 +96,19 @@ class Adversary:
         return scalar, {"loss": value, **metrics, **reported}
 
 
-def _features(model: VideoAutoencoder, latents: Video, batch: Batch) -> Video:
-    """What the decoder's last convolution reads, of unscaled latents."""
-    low_res = to_unit_range(batch["low_quality"])
-    return model.decoder.features(model.post_quant_conv(latents), low_res, 1.0)
-
-
 def _reconstruction(
     config: TrainConfig, weights: Parameters, target: Video, key: Array
 ) -> Reconstruction:
     """The recipe's loss of decoded frames, apart from the adversarial one."""
-    place = jax.random.uniform(key, (2,))
+    place = jax.random.uniform(key, (3,))
     return lambda decoded: reconstruction_loss(
         decoded,
         target,
         weights,
         config.lpips_weight,
         stages=config.lpips_stages,
+        window=config.lpips_window,
+        frames=config.lpips_frames,
         change_weight=config.change_weight,
         place=place,
     )
@@ -126,6 +123,8 @@ def _networks(
     else:
         parameters = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
     partition = DECODER_WHOLE if config.whole_decoder else DECODER_TEMPORAL
+    started = [n for n in parameters if n.startswith(config.zeroed)] if config.zeroed else []
+    parameters |= {n: jnp.zeros_like(parameters[n]) for n in started}
     trained, frozen = partition.split(parameters)
     denoiser = source.network("unet", make_unet, config.unet_from, config.seed)
     if config.through_sampler:
@@ -160,14 +159,15 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
             latents = jnp.where(true, encode_latents(model, target), latents)
         if not config.through_sampler:
             latents = jax.lax.stop_gradient(latents)
-        hidden = _features(model, latents / scale, batch)
+        low_res = to_unit_range(batch["low_quality"])
+        hidden = model.decoder.features(model.post_quant_conv(latents / scale), low_res, 1.0)
         reconstruction = _reconstruction(
             config, part("lpips", frozen), target, jax.random.fold_in(key, len(keys))
         )
         if adversary is None:
-            return reconstruction(model.decoder.conv_out(hidden).astype(jnp.float32))
+            return reconstruction(model.decoder.frames(hidden, low_res).astype(jnp.float32))
         scores = part("discriminator", trained)
-        return adversary.loss(scores, model.decoder, hidden, target, reconstruction, step)
+        return adversary.loss(scores, model.decoder, hidden, low_res, target, reconstruction, step)
 
     def sample(trained: Parameters, frozen: Parameters, batch: Batch, key: Array) -> Video:
         model = vae.bind({**own(trained), **part("vae", frozen)})

@@ -11,7 +11,6 @@ validation LPIPS instead of the last, and ``--set`` changes fields of the recipe
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def export(config: TrainConfig, workdir: Path, out: Path) -> None:
     if config.stage != "video_decoder":
         raise ValueError(f"the recipe trains stage {config.stage}; give the video_decoder's")
     assert config.vae and config.unet and config.autoencoder_from and config.unet_from
-    image_vae = replace(config.vae, condition_channels=0)
+    image_vae = config.vae.image()
     stages = {
         "unet": (config.unet_from, config.unet),
         "vae_3d": (config.autoencoder_from, image_vae),

@@ -2,14 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float
 
 from uav_jax.metrics.lpips import LPIPSWeights, lpips
 from uav_jax.shapes import Video
-
-LPIPS_WINDOW = 64
-"""LPIPS is taken on a square of a crop, at half the cost."""
 
 
 def mean_squared_error(
@@ -65,16 +63,16 @@ def change_error(prediction: Video, target: Video) -> Float[Array, ""]:
     return mean_absolute_error(jnp.diff(prediction, axis=1), jnp.diff(target, axis=1))
 
 
-def _square(video: Video, place: Float[Array, " 2"] | None) -> Video:
-    """The square that LPIPS is taken on: the middle, or at ``place`` (0 to 1, down and across)."""
-    room = [size - min(size, LPIPS_WINDOW) for size in video.shape[2:4]]
-    if place is None:
-        top, left = room[0] // 2, room[1] // 2
-    else:
-        top, left = jnp.round(place * jnp.asarray(room)).astype(jnp.int32)
+def _window(video: Video, frames: int | None, side: int, place: Float[Array, " 3"] | None) -> Video:
+    """The part that LPIPS is taken on: the middle, or at ``place`` (in time, down and across)."""
     B, T, H, W, C = video.shape
-    shape = (B, T, min(H, LPIPS_WINDOW), min(W, LPIPS_WINDOW), C)
-    return jax.lax.dynamic_slice(video, (0, 0, top, left, 0), shape)
+    sizes = (min(T, frames or T), min(H, side), min(W, side))
+    room = np.array(video.shape[1:4]) - sizes
+    if place is None:
+        start = jnp.asarray(room // 2)
+    else:
+        start = jnp.minimum(jnp.floor(place * (room + 1)), room).astype(jnp.int32)
+    return jax.lax.dynamic_slice(video, (0, *start, 0), (B, *sizes, C))
 
 
 def reconstruction_loss(
@@ -84,19 +82,23 @@ def reconstruction_loss(
     lpips_weight: float,
     *,
     stages: int = 3,
+    window: int = 64,
+    frames: int | None = None,
     change_weight: float = 0.0,
-    place: Float[Array, " 2"] | None = None,
+    place: Float[Array, " 3"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """L1, weighted LPIPS (VGG16, its first ``stages``) frame by frame, and weighted change error.
 
-    LPIPS is taken on a square at ``place`` (fractions of the room there is; None: the middle).
+    LPIPS is taken on ``frames`` frames (None: all) of a square of ``window`` pixels, at ``place``
+    (fractions of the room there is in time, down and across; None: the middle).
     RGB in [-1, 1]. Returns (loss, parts).
     """
     l1 = mean_absolute_error(prediction, target)
-    frames = [
-        rearrange(_square(v, place), "b t h w c -> (b t) h w c") for v in (prediction, target)
+    images = [
+        rearrange(_window(v, frames, window, place), "b t h w c -> (b t) h w c")
+        for v in (prediction, target)
     ]
-    perceptual = jnp.mean(lpips(weights, *frames, stages=stages))
+    perceptual = jnp.mean(lpips(weights, *images, stages=stages))
     value, parts = l1 + lpips_weight * perceptual, {"l1": l1, "lpips_vgg": perceptual}
     if change_weight:
         parts["change"] = change_error(prediction, target)

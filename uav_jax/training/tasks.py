@@ -1,7 +1,6 @@
 """The stages that train one network on one loss; ``make_task`` knows them all."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -44,7 +43,7 @@ from uav_jax.training.task import (
 def image_autoencoder(config: TrainConfig, source: Source) -> Task:
     """Encoder and plain decoder on single images: L1, LPIPS and a small KL term."""
     assert config.vae is not None
-    vae_config = replace(config.vae, condition_channels=0)
+    vae_config = config.vae.image()
     make = partial(VideoAutoencoder, vae_config)
     vae = Functional.of(make)
 
@@ -91,7 +90,7 @@ def latent_moments(
 def unet(config: TrainConfig, source: Source, partition: Partition) -> Task:
     """v-prediction on encoded targets; ``partition`` says which layers learn."""
     assert config.vae and config.unet and config.autoencoder_from
-    unet_config, vae_config = config.unet, replace(config.vae, condition_channels=0)
+    unet_config, vae_config = config.unet, config.vae.image()
     make_vae, make_unet = partial(VideoAutoencoder, vae_config), partial(VideoUNet, unet_config)
     vae, network = Functional.of(make_vae), Functional.of(make_unet)
     alphas = alphas_cumprod(config.schedule)

@@ -8,7 +8,7 @@ added temporal ones. After every down level, the middle and every up level stand
 whose 1x1 convolution starts at zero, so that the untrained video model equals the image model.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
@@ -91,10 +91,13 @@ class Level(nnx.Module):
         assert isinstance(self.resample, Upsample)
         return self.resample(x, (skip.shape[2], skip.shape[3]))
 
-    def block(self, i: int, x: Video, time: Array, text: Text, freqs: Array) -> Video:
-        """Residual block ``i`` and the transformer behind it."""
+    def block(self, i: int, x: Video, time: Array, text: Text | None, freqs: Array) -> Video:
+        """Residual block ``i`` and the transformer behind it, if there is one."""
         x = self.resnets[i](x, time)
-        return self.attentions[i](x, text, freqs) if self.has_attention else x
+        if not self.has_attention:
+            return x
+        assert text is not None
+        return self.attentions[i](x, text, freqs)
 
 
 class MidBlock(nnx.Module):
@@ -158,30 +161,63 @@ class VideoUNet(nnx.Module):
         ``low_res`` are the frames noised to ``noise_level`` (0..350, checked where it is a plain
         number by the pipeline); ``timesteps`` are 0..999; ``text`` is the encoded prompt.
         """
-        freqs = self.rotary.freqs[...]
+        return self.finish(self.start(latents, low_res, timesteps, noise_level), text)
+
+    def start(
+        self,
+        latents: Float[Array, "B T H W 4"],
+        low_res: Float[Array, "B T H W 3"],
+        timesteps: PerSample,
+        noise_level: PerSample,
+    ) -> "Started":
+        """What is the same for every prompt: the down levels above the first attention to text."""
         time = self.time_embedding(timesteps) + self.noise_level_embedding(noise_level)
-        run = remat(self.config.remat)
         x = self.conv_in(jnp.concatenate([latents, low_res], axis=-1))
-        skips = [x]
-        for level, module in zip(self.down_blocks, self.down_temporal, strict=True):
-            for i in range(len(level.resnets)):
-                x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
-                skips.append(x)
-            if level.has_resample:
-                x = level.resample(x)
-                skips.append(x)
-            x = run(lambda module, x: module(x, time), module, x)
+        return self._down(Started(x, (x,), time, 0), None)
+
+    def finish(self, started: "Started", text: Text) -> Float[Array, "B T H W 4"]:
+        """The rest, for one prompt: v, float32."""
+        freqs = self.rotary.freqs[...]
+        run = remat(self.config.remat)
+        x, skips, time, _ = self._down(started, text)
         x = run(lambda block, x: block(x, time, text, freqs), self.mid_block, x)
         x = run(lambda module, x: module(x, time), self.mid_temporal, x)
         for level, module in zip(self.up_blocks, self.up_temporal, strict=True):
             for i in range(len(level.resnets)):
-                x = jnp.concatenate([x, skips.pop()], axis=-1)
+                x = jnp.concatenate([x, skips[-1]], axis=-1)
+                skips = skips[:-1]
                 x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
             if level.has_resample:
                 x = level.enlarge(x, skips[-1])
             x = run(lambda module, x: module(x, time), module, x)
         assert not skips
         return self.conv_out(self.conv_norm_out(x, activation=True)).astype(jnp.float32)
+
+    def _down(self, started: "Started", text: Text | None) -> "Started":
+        """Down levels from where ``started`` stands: to the end, or as far as they need no text."""
+        run, freqs = remat(self.config.remat), self.rotary.freqs[...]
+        x, skips, time, done = started
+        for level, module in list(zip(self.down_blocks, self.down_temporal, strict=True))[done:]:
+            if level.has_attention and text is None:
+                break
+            for i in range(len(level.resnets)):
+                x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
+                skips = (*skips, x)
+            if level.has_resample:
+                x = level.resample(x)
+                skips = (*skips, x)
+            x = run(lambda module, x: module(x, time), module, x)
+            done += 1
+        return Started(x, skips, time, done)
+
+
+class Started(NamedTuple):
+    """A U-Net's evaluation part of the way down."""
+
+    x: Video
+    skips: tuple[Video, ...]
+    time: Float[Array, "B D"]
+    levels: int  # done
 
 
 def _down_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs | None) -> list[Level]:

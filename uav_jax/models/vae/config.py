@@ -1,6 +1,6 @@
 """Configuration of the two autoencoders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -23,6 +23,7 @@ class VAEConfig:
     scaling_factor: float = 0.08333  # of latents between autoencoder and diffusion
     condition_channels: int = 0
     remat: Remat = "nothing"  # what the decoder's backward pass recomputes
+    residual: bool = False  # the video decoder adds to the bicubically enlarged frames (ours)
     mid_attention: bool = True  # single-head self-attention over H*W in both middle blocks
     dtype: DTypeLike = jnp.float32  # compute
     param_dtype: DTypeLike = jnp.float32  # storage
@@ -33,11 +34,17 @@ class VAEConfig:
                 raise ValueError(
                     f"{channels} channels are no multiple of {self.norm_num_groups} groups"
                 )
+        if self.residual and not self.temporal:
+            raise ValueError("residual needs the low-resolution branch (condition_channels > 0)")
 
     @property
     def temporal(self) -> bool:
         """Whether this is the video decoder."""
         return self.condition_channels > 0
+
+    def image(self) -> "VAEConfig":
+        """The plain autoencoder of the same size."""
+        return replace(self, condition_channels=0, residual=False)
 
     @classmethod
     def from_published(cls, config: dict, **settings) -> "VAEConfig":
@@ -58,6 +65,7 @@ class VAEConfig:
             scaling_factor=config["scaling_factor"],
             condition_channels=config["condition_channels"] if conditioned else 0,
             mid_attention=config.get("mid_block_add_attention", True),
+            residual=config.get("add_condition", False),
             **settings,
         )
 
@@ -87,6 +95,8 @@ class VAEConfig:
                 "condition_channels": self.condition_channels,
                 "use_temporal_block": True,
             }
+        if self.residual:
+            config["add_condition"] = True
         return config
 
     @classmethod
@@ -113,5 +123,6 @@ class VAEConfig:
             condition_channels=64 if video else 0,
             mid_attention=False,
             scaling_factor=1.0,
+            residual=video,
             **settings,
         )

@@ -5,6 +5,8 @@ over the whole clip, and the video decoder adds 3-D convolutions and, right afte
 convolution, the low-resolution frames by spatial feature transform:
 
     f + w * (f * scale(c, f) + shift(c, f))                                                  (1)
+
+With ``residual`` (the default model) its result is added to the bicubically enlarged frames.
 """
 
 from typing import Any
@@ -18,7 +20,7 @@ from uav_jax.layers.conv import Conv2d
 from uav_jax.layers.linear import Linear, layer_settings
 from uav_jax.layers.norm import GroupNorm
 from uav_jax.layers.remat import Remat, remat
-from uav_jax.layers.resample import Downsample, Upsample
+from uav_jax.layers.resample import Downsample, Upsample, bicubic_matrix, resize
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.shapes import Video
@@ -159,7 +161,7 @@ class Decoder(nnx.Module):
                 ]
             )
             self.condition_fuse = ConditionFuse(config, widths[0], rngs=rngs)
-        self.temporal = config.temporal
+        self.temporal, self.residual = config.temporal, config.residual
         self.remat: Remat = config.remat
         self.mid_block = MidBlock(config, widths[0], add_3d=config.temporal, rngs=rngs)
         self.up_blocks = nnx.List(
@@ -206,7 +208,18 @@ class Decoder(nnx.Module):
         low_res: Float[Array, "B T h w 3"] | None,
         weight: Array | float,
     ) -> Float[Array, "B T H W 3"]:
-        return self.conv_out(self.features(latents, low_res, weight))
+        return self.frames(self.features(latents, low_res, weight), low_res)
+
+    def frames(
+        self, features: Float[Array, "B T H W C"], low_res: Float[Array, "B T h w 3"] | None
+    ) -> Float[Array, "B T H W 3"]:
+        """The last convolution, and with ``residual`` the enlarged low-resolution frames."""
+        out = self.conv_out(features)
+        if not self.residual:
+            return out
+        assert low_res is not None
+        H, W = features.shape[2:4]
+        return out + resize(low_res, H, W, bicubic_matrix).astype(out.dtype)
 
 
 class VideoAutoencoder(nnx.Module):
