@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 
 
-def parse(description: str | None) -> argparse.Namespace:
-    """``--json`` and ``--repeats``, which every benchmark takes."""
+def parse(description: str | None, **others: str | None) -> argparse.Namespace:
+    """``--json`` and ``--repeats``, which every benchmark takes, and ``others`` by name."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="a last line of JSON with the ratio")
     parser.add_argument("--repeats", type=int, default=3)
+    for name, value in others.items():
+        parser.add_argument(f"--{name}", default=value)
     return parser.parse_args()
 
 

@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         help="folder for the results, or one video file (.mp4, .mkv, .mov)",
     )
     p.add_argument("--model", default="default", help="'default' or a model directory")
+    _add_sampling_arguments(p)
     _add_model_arguments(p)
     _add_output_arguments(p)
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
@@ -79,8 +80,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def _add_model_arguments(p: argparse.ArgumentParser) -> None:
-    g = p.add_argument_group("model")
+def _add_sampling_arguments(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("sampling")
     g.add_argument(
         "-n",
         "--noise_level",
@@ -99,11 +100,23 @@ def _add_model_arguments(p: argparse.ArgumentParser) -> None:
         help="timesteps (0 clean to 1000 noise) at which guidance runs",
     )
     g.add_argument(
+        "--deep_reuse",
+        type=int,
+        metavar="N",
+        help="run the U-Net's deep levels at every Nth step only: faster, less exact",
+    )
+    g.add_argument(
         "-p",
         "--propagation_steps",
         metavar="N,N,...",
         help="steps at which latents are propagated along optical flow, from 0",
     )
+    g.add_argument("--seed", type=int, help="of the noise")
+    g.add_argument("--noise", choices=NOISES, help="torch: the numbers PyTorch's CPU would draw")
+
+
+def _add_model_arguments(p: argparse.ArgumentParser) -> None:
+    g = p.add_argument_group("prompts, decoder and tiles")
     g.add_argument("--prompt", help="what the video shows; else CLIP.txt beside it")
     g.add_argument(
         "--caption",
@@ -135,8 +148,6 @@ def _add_model_arguments(p: argparse.ArgumentParser) -> None:
         metavar="0|1",
         help="frames that neighbouring decode groups blend",
     )
-    g.add_argument("--seed", type=int, help="of the noise")
-    g.add_argument("--noise", choices=NOISES, help="torch: the numbers PyTorch's CPU would draw")
 
 
 def _add_output_arguments(p: argparse.ArgumentParser) -> None:
@@ -192,6 +203,7 @@ def settings_from(options: argparse.Namespace, defaults: UpscaleSettings) -> Ups
         tiling=options.tiling,
         solver=options.solver,
         guidance_interval=options.guidance_interval and tuple(options.guidance_interval),
+        deep_reuse=options.deep_reuse,
         decode_overlap=options.decode_overlap,
     )
 

@@ -12,7 +12,7 @@ from uav_jax.training.config import TrainConfig, ValidationConfig
 
 def config() -> TrainConfig:
     """Clips of 3 frames, 96 pixels, from a folder of good videos; the U-Net stays as it is."""
-    base = load_recipe(Path(__file__).with_name("sharpen.py"))
+    base = load_recipe(Path(__file__).with_name("polish.py"))
     return replace(
         base,
         data=replace(
@@ -27,9 +27,10 @@ def config() -> TrainConfig:
         autoencoder_from="default",
         decoder_from="default",
         unet_from="default",
-        optimizer=replace(base.optimizer, learning_rate=1e-4),
+        optimizer=replace(base.optimizer, learning_rate=1e-4, decay_steps=280),
         validation=ValidationConfig(),
         through_sampler=False,
+        steps=300,
         checkpoint_every=100,
         seed=0,
     )

@@ -1,4 +1,4 @@
-"""The default model's last run: its decoder adds to the bicubically enlarged frames.
+"""The default model's next run: its decoder adds to the bicubically enlarged frames.
 
 python train.py configs/default/residual.py --workdir runs/residual
 """
@@ -26,6 +26,6 @@ def config() -> TrainConfig:
         lpips_window=96,
         lpips_frames=1,
         change_weight=0.4,
-        steps=1500,
+        steps=1015,
         seed=3,
     )

@@ -61,6 +61,7 @@ def test_the_result_is_four_times_as_large_in_range_and_repeatable(upscaler, fra
         {"solver": "dpmpp"},
         {"solver": "unipc"},
         {"guidance_interval": (0, 300)},
+        {"deep_reuse": 2},
     ],
     ids=lambda change: next(iter(change)),
 )

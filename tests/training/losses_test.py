@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from uav_jax.training.losses import _window
+from uav_jax.metrics.lpips import installed_lpips, load_lpips
+from uav_jax.training.losses import _window, reconstruction_loss
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,17 @@ def test_the_window_lies_where_it_is_asked_to(place, start):
 def test_a_crop_that_is_smaller_is_taken_whole():
     video = jnp.zeros((1, 2, 24, 40, 3))
     assert _window(video, None, 64, jnp.array([0.9, 0.9, 0.1])).shape == video.shape
+
+
+def test_lpips_at_two_sizes_is_the_mean_of_both():
+    path = installed_lpips("vgg16")
+    assert path
+    weights, rng = load_lpips(path), np.random.RandomState(0)
+    target = rng.uniform(-1, 1, (1, 1, 32, 32, 3)).astype(np.float32)
+    made = target + 0.2 * rng.standard_normal(target.shape).astype(np.float32)
+    halves = [v.reshape(1, 1, 16, 2, 16, 2, 3).mean((3, 5)) for v in (made, target)]
+    both, large, small = (
+        reconstruction_loss(*pair, weights, 1.0, scales=n)[1]["lpips_vgg"]
+        for pair, n in (((made, target), 2), ((made, target), 1), (halves, 1))
+    )
+    assert abs(both - (large + small) / 2) < 1e-6 < abs(large - small)

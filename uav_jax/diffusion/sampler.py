@@ -12,7 +12,7 @@ every length and frames of every size; over several devices the rows of a call a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from typing import NamedTuple
@@ -108,7 +108,7 @@ def _cut(x: Video, rows: tuple, *, shape: tuple[int, int, int], sharding) -> Vid
     return jax.lax.with_sharding_constraint(cut_rows, sharding)
 
 
-@partial(jax.jit, static_argnames="graph")
+@partial(jax.jit, static_argnames=("graph", "keep"))
 def guided(
     graph,
     state,
@@ -118,17 +118,25 @@ def guided(
     noise_level: Array,
     text: Text,
     guidance_scale: Array,
-) -> Float[Array, "R F h w 4"]:
-    """Guided v of rows: one branch for each prompt in ``text``, from what they share."""
+    deep: tuple[Video, ...] = (),
+    *,
+    keep: bool = False,
+) -> tuple[Float[Array, "R F h w 4"], tuple[Video, ...]]:
+    """Guided v of rows: one branch for each prompt in ``text``, from what they share.
+
+    ``deep`` are the deep features of an earlier step, one of each prompt, to be used again. With
+    ``keep`` those of this step are returned too.
+    """
     unet, rows = nnx.merge(graph, state), latents.shape[0]
     level, time = jnp.full((rows,), noise_level), jnp.full((rows,), timestep)
     started = unet.start(latents, low_res, time, level)
-    branches = [
-        unet.finish(started, jnp.broadcast_to(prompt, (rows, *prompt.shape))) for prompt in text
-    ]
-    if len(branches) == 1:
-        return branches[0]
-    return branches[1] + guidance_scale * (branches[0] - branches[1])
+    deep = deep or tuple(
+        unet.deep(started, jnp.broadcast_to(prompt, (rows, *prompt.shape))) for prompt in text
+    )
+    v, *negative = (unet.top(started, features) for features in deep)
+    for v_negative in negative:
+        v = v_negative + guidance_scale * (v - v_negative)
+    return v, deep if keep else ()
 
 
 @partial(jax.jit, donate_argnums=0)
@@ -152,6 +160,8 @@ class _Prediction:
     shape: tuple[int, int, int]
     mesh: Mesh | None
     watch: Callable[[int], None]
+    reuse: int = 1  # steps that share deep features
+    kept: dict[int, tuple[Video, ...]] = field(default_factory=dict)  # by call
 
     def __call__(
         self, latents: Video, conditioning: Conditioning, step: int, timestep: Array, guide: bool
@@ -163,7 +173,13 @@ class _Prediction:
         for number, rows in enumerate(self.plan):
             where = (rows.frames, rows.tops, rows.lefts)
             cut = partial(_cut, rows=where, shape=self.shape, sharding=sharding)
-            v = guided(*self.unet, cut(latents), cut(low_res), timestep, level, text, scale)
+            inputs = (cut(latents), cut(low_res), timestep, level, text, scale)
+            deep = self.kept.get(number, ()) if step % self.reuse else ()
+            deep = deep if len(deep) == len(text) else ()
+            keep = self.reuse > 1 and not deep
+            v, made = guided(*self.unet, *inputs, deep, keep=keep)
+            if keep:
+                self.kept[number] = made
             total = _add(total, v, where, rows.weights)
             if number:
                 before.block_until_ready()  # this call is under way meanwhile
@@ -229,6 +245,7 @@ def sample(
     carry_frame: int | None = None,
     solver: Solver = "ddim",
     guidance_interval: tuple[int, int] = EVERY_TIME,
+    deep_reuse: int = 1,
     rows_at_once: int = 2,
     mesh: Mesh | None = None,
     watch: Callable[[int, int], None] = _silent,
@@ -238,10 +255,10 @@ def sample(
     ``propagation_steps`` count from 0 at the noisiest step and need ``flow``. ``carried`` holds, by
     step, what an earlier stretch made of frame ``carried_at``; with ``carry_frame`` it is replaced
     by what this one makes of that frame. Guidance runs at timesteps inside ``guidance_interval``;
-    outside of it the prompt alone is evaluated. ``rows_at_once`` windows go through the network
-    together, divided over the first axis of ``mesh``. ``watch`` is told how many of those calls are
-    done, and of how many; what it raises ends the sampling. ``ValueError`` for a step beyond the
-    last.
+    outside of it the prompt alone is evaluated. ``deep_reuse`` steps in a row share what the
+    network makes below its first level (Ma et al., CVPR 2024). ``rows_at_once`` windows go through
+    the network together, divided over the first axis of ``mesh``. ``watch`` is told how many calls
+    are done, of how many; what it raises ends the sampling. ``ValueError`` for too late a step.
     """
     count = len(steps.timesteps)
     for step in propagation_steps:
@@ -252,7 +269,7 @@ def sample(
     shape = (windows.length, *places.shares.shape[1:3])
     plan = plan_rows(windows, places, rows_at_once)
     told = partial(_told, watch, count * len(plan))
-    predict = _Prediction(nnx.split(unet), plan, shape, mesh, told)
+    predict = _Prediction(nnx.split(unet), plan, shape, mesh, told, deep_reuse)
     multistep = None if solver == "ddim" else _Multistep(steps, solver)
     carried = {} if carried is None else carried
     low, high = guidance_interval

@@ -165,6 +165,7 @@ class ClipRunner:
             carry_frame=segment.kept.stop - 1,
             solver=settings.solver,
             guidance_interval=settings.guidance_interval,
+            deep_reuse=settings.deep_reuse,
             rows_at_once=self.plan.rows_at_once,
             mesh=upscaler.mesh,
             watch=watch,

@@ -25,6 +25,7 @@ class UpscaleSettings:
     propagation_steps: tuple[int, ...] = ()  # counted from 0 at the noisiest step
     solver: Solver = "ddim"  # dpmpp, unipc: fewer steps for the same result
     guidance_interval: tuple[int, int] = (0, 1000)  # timesteps at which guidance runs
+    deep_reuse: int = 1  # steps that share the U-Net's deep levels; 1: none do
     use_video_vae: bool = False
     color_fix: ColorFix = "none"
     perform_tile: bool | None = None  # None: from 384 x 384 low-resolution pixels on
@@ -69,6 +70,10 @@ class UpscaleSettings:
                 and 0 <= self.guidance_interval[0] <= self.guidance_interval[1] <= 1000,
                 f"guidance interval {self.guidance_interval}; expected two rising timesteps in "
                 "0..1000",
+            ),
+            (
+                1 <= self.deep_reuse <= self.inference_steps,
+                f"deep reuse {self.deep_reuse} is outside 1..{self.inference_steps} (the steps)",
             ),
             (self.noise in NOISES, f"noise {self.noise!r}; expected {' or '.join(NOISES)}"),
             (self.tile_size >= 16, f"tile size {self.tile_size} is too small; use 16 or more"),

@@ -81,6 +81,7 @@ class TrainConfig:
     lpips_stages: int = 3  # of VGG16's five
     lpips_window: int = 64  # pixels of a crop's side that LPIPS looks at, at a random place
     lpips_frames: int | None = None  # frames of a clip that LPIPS looks at; None: all
+    lpips_scales: int = 1  # sizes (1, 1/2, 1/4, ...) that LPIPS looks at
     zeroed: tuple[str, ...] = ()  # beginnings of the decoder's names that start at zero
     change_weight: float = 0.0  # of the L1 between the frames' changes over time
     adversarial: AdversarialConfig | None = None  # None: L1 and LPIPS alone
@@ -93,7 +94,7 @@ class TrainConfig:
 
     def __post_init__(self):
         counts = ("steps", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints")
-        for name in (*counts, "lpips_window", "lpips_frames"):
+        for name in (*counts, "lpips_window", "lpips_frames", "lpips_scales"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is not positive")
         if self.data.batch_size % self.accumulate:

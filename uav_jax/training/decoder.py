@@ -109,6 +109,7 @@ def _reconstruction(
         stages=config.lpips_stages,
         window=config.lpips_window,
         frames=config.lpips_frames,
+        scales=config.lpips_scales,
         change_weight=config.change_weight,
         place=place,
     )

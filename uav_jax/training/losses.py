@@ -7,7 +7,7 @@ from einops import rearrange
 from jaxtyping import Array, Float
 
 from uav_jax.metrics.lpips import LPIPSWeights, lpips
-from uav_jax.shapes import Video
+from uav_jax.shapes import Frames, Video
 
 
 def mean_squared_error(
@@ -75,6 +75,11 @@ def _window(video: Video, frames: int | None, side: int, place: Float[Array, " 3
     return jax.lax.dynamic_slice(video, (0, *start, 0), (B, *sizes, C))
 
 
+def _halved(x: Frames) -> Frames:
+    """Half the height and width: means of 2 x 2 pixels."""
+    return rearrange(x, "n (h a) (w b) c -> n h w a b c", a=2, b=2).mean((-3, -2))
+
+
 def reconstruction_loss(
     prediction: Video,
     target: Video,
@@ -84,13 +89,15 @@ def reconstruction_loss(
     stages: int = 3,
     window: int = 64,
     frames: int | None = None,
+    scales: int = 1,
     change_weight: float = 0.0,
     place: Float[Array, " 3"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """L1, weighted LPIPS (VGG16, its first ``stages``) frame by frame, and weighted change error.
 
     LPIPS is taken on ``frames`` frames (None: all) of a square of ``window`` pixels, at ``place``
-    (fractions of the room there is in time, down and across; None: the middle).
+    (fractions of the room there is in time, down and across; None: the middle), and is the mean of
+    that of the window and of the window at 1/2, 1/4, ... of its size (``scales`` of them).
     RGB in [-1, 1]. Returns (loss, parts).
     """
     l1 = mean_absolute_error(prediction, target)
@@ -99,6 +106,10 @@ def reconstruction_loss(
         for v in (prediction, target)
     ]
     perceptual = jnp.mean(lpips(weights, *images, stages=stages))
+    for _ in range(scales - 1):
+        images = [_halved(x) for x in images]
+        perceptual += jnp.mean(lpips(weights, *images, stages=stages))
+    perceptual /= scales
     value, parts = l1 + lpips_weight * perceptual, {"l1": l1, "lpips_vgg": perceptual}
     if change_weight:
         parts["change"] = change_error(prediction, target)

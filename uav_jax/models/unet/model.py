@@ -177,21 +177,38 @@ class VideoUNet(nnx.Module):
 
     def finish(self, started: "Started", text: Text) -> Float[Array, "B T H W 4"]:
         """The rest, for one prompt: v, float32."""
+        return self.top(started, self.deep(started, text))
+
+    def deep(self, started: "Started", text: Text) -> Video:
+        """All levels below the first, for one prompt: what the last up level starts from."""
         freqs = self.rotary.freqs[...]
         run = remat(self.config.remat)
         x, skips, time, _ = self._down(started, text)
         x = run(lambda block, x: block(x, time, text, freqs), self.mid_block, x)
         x = run(lambda module, x: module(x, time), self.mid_temporal, x)
-        for level, module in zip(self.up_blocks, self.up_temporal, strict=True):
-            for i in range(len(level.resnets)):
-                x = jnp.concatenate([x, skips[-1]], axis=-1)
-                skips = skips[:-1]
-                x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
-            if level.has_resample:
-                x = level.enlarge(x, skips[-1])
-            x = run(lambda module, x: module(x, time), module, x)
+        for i in range(len(self.up_blocks) - 1):
+            x, skips = self._up(i, x, skips, time, text)
+        return x
+
+    def top(self, started: "Started", deep: Video) -> Float[Array, "B T H W 4"]:
+        """The last up level, on top of ``deep``: of this evaluation, or of one nearby in time."""
+        last = len(self.up_blocks) - 1
+        skips = started.skips[: len(self.up_blocks[last].resnets)]
+        x, skips = self._up(last, deep, skips, started.time, None)
         assert not skips
         return self.conv_out(self.conv_norm_out(x, activation=True)).astype(jnp.float32)
+
+    def _up(self, number: int, x: Video, skips: tuple, time: Array, text: Text | None):
+        """Up level ``number``; also the skip connections that are left."""
+        run, freqs = remat(self.config.remat), self.rotary.freqs[...]
+        level, module = self.up_blocks[number], self.up_temporal[number]
+        for i in range(len(level.resnets)):
+            x = jnp.concatenate([x, skips[-1]], axis=-1)
+            skips = skips[:-1]
+            x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
+        if level.has_resample:
+            x = level.enlarge(x, skips[-1])
+        return run(lambda module, x: module(x, time), module, x), skips
 
     def _down(self, started: "Started", text: Text | None) -> "Started":
         """Down levels from where ``started`` stands: to the end, or as far as they need no text."""
