@@ -1,6 +1,12 @@
 """Tokens of the shipped vocabulary."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
+import pytest
+from transformers import CLIPTokenizer
 
 from uav_jax.pipeline.prompt import MAX_TOKENS, full_prompt, load_tokenizer, tokenize
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY
@@ -10,17 +16,46 @@ def test_prompts_are_cut_and_padded_to_77_between_the_end_tokens():
     tokenizer = load_tokenizer(DEFAULT_DIRECTORY / "tokenizer")
     ids = tokenize(tokenizer, ["a dog", "", "word " * 300])
     assert ids.shape == (3, MAX_TOKENS) and ids.dtype == np.int32
-    start, end, pad = (
-        tokenizer.convert_tokens_to_ids(t) for t in ("<|startoftext|>", "<|endoftext|>", "!")
-    )
+    start, end, pad = (tokenizer.token_to_id(t) for t in ("<|startoftext|>", "<|endoftext|>", "!"))
     assert (ids[:, 0] == start).all() and ids[1, 1] == end and ids[2, -1] == end
     assert (ids[1, 2:] == pad).all()
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["tokenizer.json", "vocabulary"])
+def test_tokens_are_those_of_transformers(folder, tmp_path):
+    source = DEFAULT_DIRECTORY / "tokenizer"
+    if not folder:
+        left_out = shutil.ignore_patterns("tokenizer.json")
+        source = shutil.copytree(source, tmp_path / "tokenizer", ignore=left_out)
+    prompts = [
+        "a dog",
+        "",
+        "word " * 300,
+        "ZÜRICH, 東京 — naïve café!",
+        "  two\n\tlines  ",
+        "it's 2x4's",
+    ]
+    prompts += ["best quality, extremely detailed", "<|endoftext|> !", "👍🏽 emoji", "x" * 200]
+    theirs = CLIPTokenizer.from_pretrained(str(DEFAULT_DIRECTORY / "tokenizer"))(
+        prompts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="np"
+    )
+    ours = tokenize(load_tokenizer(source), prompts)
+    assert np.array_equal(ours, theirs["input_ids"]) and len(np.unique(ours, axis=0)) > 8
+
+
+def test_the_shipped_tokenizer_does_not_import_transformers():
+    code = (
+        "import sys; from uav_jax.weights.model_files import DEFAULT_DIRECTORY as d;"
+        "from uav_jax.pipeline.prompt import load_tokenizer; load_tokenizer(d / 'tokenizer');"
+        "assert 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_any_unicode_text_has_tokens_of_the_vocabulary():
     tokenizer = load_tokenizer(DEFAULT_DIRECTORY / "tokenizer")
     ids = tokenize(tokenizer, ["Zürich, 東京 — naïve café!"])
-    assert ids.max() < len(tokenizer)
+    assert ids.max() < tokenizer.get_vocab_size()
 
 
 def test_caption_and_added_prompt_are_plainly_joined():

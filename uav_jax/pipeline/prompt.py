@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from tokenizers import Tokenizer
 
 from uav_jax.models.clip.model import TextEncoder
 from uav_jax.shapes import Text
@@ -19,24 +20,34 @@ def full_prompt(caption: str, added: str) -> str:
     return caption + added
 
 
-def load_tokenizer(directory: Path):
-    """The CLIP tokenizer of a model directory; ``ValueError`` where its files are missing."""
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """The CLIP tokenizer of a model directory, which cuts and pads to 77 tokens.
+
+    From ``tokenizer.json`` where that says how to pad: ``transformers``, which reads the other
+    files, takes a second to import. ``ValueError`` where all are missing.
+    """
+    whole = directory / "tokenizer.json"
+    if whole.is_file():
+        tokenizer = Tokenizer.from_file(str(whole))
+        if tokenizer.padding:
+            return tokenizer
     if not (directory / "vocab.json").is_file() or not (directory / "merges.txt").is_file():
         raise ValueError(f"{directory} holds no CLIP tokenizer (vocab.json and merges.txt)")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it misses PyTorch; we do not
     from transformers import CLIPTokenizer
 
-    return CLIPTokenizer.from_pretrained(str(directory))
+    found = CLIPTokenizer.from_pretrained(str(directory))
+    pad = {"pad_id": found.pad_token_id, "pad_token": found.pad_token}
+    found.backend_tokenizer.enable_truncation(MAX_TOKENS)
+    found.backend_tokenizer.enable_padding(length=MAX_TOKENS, **pad)
+    return found.backend_tokenizer
 
 
-def tokenize(tokenizer, prompts: list[str]) -> np.ndarray:
-    """Token ids ``(B, 77)`` int32, cut and padded with the tokenizer's own pad token."""
-    encoded = tokenizer(
-        prompts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="np"
-    )
-    return encoded["input_ids"].astype(np.int32)
+def tokenize(tokenizer: Tokenizer, prompts: list[str]) -> np.ndarray:
+    """Token ids ``(B, 77)`` int32."""
+    return np.array([encoded.ids for encoded in tokenizer.encode_batch(prompts)], np.int32)
 
 
-def encode_prompts(tokenizer, encoder: TextEncoder, prompts: list[str]) -> Text:
+def encode_prompts(tokenizer: Tokenizer, encoder: TextEncoder, prompts: list[str]) -> Text:
     """Embeddings ``(B, 77, D)`` of prompts."""
     return encoder(jnp.asarray(tokenize(tokenizer, prompts)))

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.clip.model import TextEncoder
+from uav_jax.pipeline.prompt import load_tokenizer
 from uav_jax.training.functional import initialise
 from uav_jax.weights import tables
 from uav_jax.weights.engine import to_published
@@ -63,6 +64,7 @@ def write_tokenizer(corpus: str, directory: Path, size: int) -> None:
     settings = {"model_max_length": 77, "tokenizer_class": "CLIPTokenizer", **special}
     (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
     (directory / "special_tokens_map.json").write_text(json.dumps(special, indent=1))
+    load_tokenizer(directory).save(str(directory / "tokenizer.json"))
 
 
 def write_text_encoder(config: TextEncoderConfig, directory: Path) -> None:
