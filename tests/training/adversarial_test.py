@@ -61,6 +61,7 @@ def objective(setting):
             score_weights,
             decoder,
             features,
+            low_res,
             target,
             lambda decoded: (mean_absolute_error(decoded, target), {}),
             step,

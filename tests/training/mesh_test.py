@@ -52,7 +52,12 @@ def one_device(folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "mesh", [{}, {"fsdp": 8}, {"fsdp": 2, "context": 2, "divide": "everything"}]
+    "mesh",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"fsdp": 8},
+        {"fsdp": 2, "context": 2, "divide": "everything"},
+    ],
 )
 def test_eight_devices_give_the_losses_of_one(folder, one_device, tmp_path, mesh):
     ours = losses(start(folder, tmp_path, mesh, 8), tmp_path)
