@@ -1,6 +1,6 @@
 """Does the device wait for the codecs? What each thread does while a video is upscaled.
 
-    python benchmarks/overlap.py [--picture docs/images/overlap.png] [--json]
+    python benchmarks/overlap.py [--picture docs/overlap.png] [--json]
 
 Upscales a generated clip of several segments with the default model, in this process, and looks at
 its three threads every few milliseconds: reading the next segment, computing, writing what is

@@ -1,5 +1,7 @@
 """Deep features of one step used again at the next."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -19,7 +21,7 @@ STEPS = 5
 
 @pytest.fixture(scope="module")
 def unet():
-    make = lambda rngs: VideoUNet(UNET, rngs=rngs)  # noqa: E731
+    make = partial(VideoUNet, UNET)
     return Functional.of(make).bind(drawn(make))
 
 

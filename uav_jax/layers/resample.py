@@ -59,8 +59,8 @@ def bicubic_matrix(source: int, target: int) -> np.ndarray:
 def resize(x: Float[Array, "*batch H W C"], height: int, width: int, matrix) -> Array:
     """Separable resize by one of the ``*_matrix`` functions: rows, then columns."""
     rows, columns = matrix(x.shape[-3], height), matrix(x.shape[-2], width)
-    x = jnp.einsum("iH,...HWC->...iWC", rows, x)
-    return jnp.einsum("jW,...iWC->...ijC", columns, x)
+    x = jnp.einsum("iH,...HWC->...iWC", rows, x, precision="highest")
+    return jnp.einsum("jW,...iWC->...ijC", columns, x, precision="highest")
 
 
 class Downsample(nnx.Module):

@@ -23,13 +23,14 @@ def full_prompt(caption: str, added: str) -> str:
 def load_tokenizer(directory: Path) -> Tokenizer:
     """The CLIP tokenizer of a model directory, which cuts and pads to 77 tokens.
 
-    From ``tokenizer.json`` where that says how to pad: ``transformers``, which reads the other
+    From ``tokenizer.json`` where that cuts and pads so: ``transformers``, which reads the other
     files, takes a second to import. ``ValueError`` where all are missing.
     """
     whole = directory / "tokenizer.json"
     if whole.is_file():
         tokenizer = Tokenizer.from_file(str(whole))
-        if tokenizer.padding:
+        padded, cut = tokenizer.padding or {}, tokenizer.truncation or {}
+        if padded.get("length") == cut.get("max_length") == MAX_TOKENS:
             return tokenizer
     if not (directory / "vocab.json").is_file() or not (directory / "merges.txt").is_file():
         raise ValueError(f"{directory} holds no CLIP tokenizer (vocab.json and merges.txt)")

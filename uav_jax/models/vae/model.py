@@ -219,7 +219,7 @@ class Decoder(nnx.Module):
             return out
         assert low_res is not None
         H, W = features.shape[2:4]
-        return out + resize(low_res, H, W, bicubic_matrix).astype(out.dtype)
+        return out.astype(jnp.float32) + resize(low_res, H, W, bicubic_matrix)
 
 
 class VideoAutoencoder(nnx.Module):
