@@ -1,9 +1,34 @@
-"""Compiled programs are kept on disk, so that the second run starts in seconds."""
+"""Compiled programs are kept on disk, so that the second run starts in seconds.
 
+JAX's own cache spares compiling. For the two large programs executables are kept beside it, found
+by what a call is made of: they spare tracing and lowering too, which take longer than loading one.
+"""
+
+import hashlib
+import logging
 import os
+import pickle
+import platform
+from collections import Counter
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import flax
 import jax
+from jax.experimental.serialize_executable import deserialize_and_load, serialize
+
+KEPT = 32
+"""Executables in the folder; of more, those that were not used for longest are removed."""
+
+_ready: dict[tuple, Any] = {}
+_hits = Counter()  # of JAX's own cache
+jax.monitoring.register_event_listener(
+    lambda event, **_: _hits.update(
+        ["hit"] if event.endswith("compilation_cache/cache_hits") else []
+    )
+)
 
 
 def keep_compiled_programs() -> None:
@@ -11,3 +36,79 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(root / "uav_jax" / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # 150 small ones too
+
+
+def call(program, config, network: tuple, inputs: tuple, **static):
+    """``program(*network, *inputs, **static)``, through an executable from disk where there is one.
+
+    ``program`` is jitted, ``network`` a split network of ``config``, ``static`` holds the
+    program's static arguments. On the first device and with a cache folder; otherwise the program
+    itself runs.
+    """
+    folder = jax.config.jax_compilation_cache_dir  # pyright: ignore
+    leaves, tree = jax.tree.flatten(inputs)
+    if not folder or any(x.devices() != {jax.devices()[0]} for x in leaves):
+        return program(*network, *inputs, **static)
+    kinds = tuple((x.shape, x.dtype.name) for x in leaves)
+    key = (folder, program.__name__, config, str(tree), kinds, *sorted(static.items()))
+    if key not in _ready:
+        _ready[key] = _executable(program, key, network, inputs, static)
+    return _ready[key](network[1], *inputs)
+
+
+def _executable(program, key: tuple, network: tuple, inputs: tuple, static: dict):
+    """Loaded if an earlier process left it, else compiled and left for later ones."""
+    folder, *parts = key
+    name = hashlib.sha256(repr((parts, _surroundings())).encode()).hexdigest()[:32]
+    path = Path(folder) / "executables" / f"{program.__name__}-{name}"
+    arguments = (network[1], *inputs)
+    try:
+        payload, out_tree = pickle.loads(path.read_bytes())
+        loaded = deserialize_and_load(payload, jax.tree.structure((arguments, {})), out_tree)
+        path.touch()
+        return loaded
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # whatever is wrong with the file, it is made again
+        logging.getLogger(__name__).info("%s cannot be used: %s", path, error)
+    lowered, before = program.lower(*network, *inputs, **static), _hits.total()
+    compiled = lowered.compile()
+    if _hits.total() > before:
+        return compiled  # what came from JAX's own cache lacks code once it is written again
+    try:
+        payload, _, out_tree = serialize(compiled)
+        _write(path, pickle.dumps((payload, out_tree)))
+    except Exception as error:  # a full disk, a backend that cannot: the run itself goes on
+        logging.getLogger(__name__).info("%s is not kept: %s", path, error)
+    return compiled
+
+
+def _write(path: Path, content: bytes) -> None:
+    """In one piece; then the folder is brought back to ``KEPT``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_bytes(content)
+    part.replace(path)
+    found = sorted(path.parent.iterdir(), key=lambda p: p.stat().st_mtime)
+    for old in found[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+@cache
+def _surroundings() -> tuple:
+    """What else an executable depends on: versions, this package's files, machine, settings."""
+    root = Path(__file__).parent
+    files = sorted(root.rglob("*.py"))
+    stamps = [(str(f.relative_to(root)), f.stat().st_mtime_ns, f.stat().st_size) for f in files]
+    device = jax.devices()[0]
+    cpu = Path("/proc/cpuinfo")  # an executable may hold instructions that another CPU lacks
+    lines = cpu.read_text().split("\n") if cpu.is_file() else [platform.processor()]
+    flags = [line for line in lines if line.startswith(("flags", "Features"))] or lines
+    return (
+        (jax.__version__, version("jaxlib"), flax.__version__),
+        stamps,
+        (device.platform, device.device_kind, device.client.platform_version, flags[:1]),
+        [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")],
+        (jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision),  # pyright: ignore
+    )

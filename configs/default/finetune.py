@@ -12,13 +12,14 @@ from uav_jax.training.config import TrainConfig, ValidationConfig
 
 def config() -> TrainConfig:
     """Clips of 3 frames, 96 pixels, from a folder of good videos; the U-Net stays as it is."""
-    base = load_recipe(Path(__file__).with_name("polish.py"))
+    base = load_recipe(Path(__file__).with_name("variety.py"))
     return replace(
         base,
         data=replace(
             base.data,
             directory="my_videos",
             kind="videos",
+            variety=None,
             seed=0,
             negative_probability=0.0,
             empty_probability=0.0,

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes the default model from nothing: photographs, tokenizer, the eight stages, the release.
+# Makes the default model from nothing: photographs, tokenizer, the nine stages, the release.
 # Run it from the project's root, with the extra "train" installed; start it again after an
 # interruption and it goes on from the last checkpoints.
 set -euo pipefail
 [ -d data/photos ] || python -m uav_jax.data.packages data
 python -m uav_jax.training.text configs/default/prompt_corpus.txt uav_jax/default
-stages=(image_autoencoder image_unet temporal_unet video_decoder few_step sharpen residual polish)
+stages=(image_autoencoder image_unet temporal_unet video_decoder few_step sharpen residual polish variety)
 for stage in "${stages[@]}"; do
   python train.py "configs/default/$stage.py" --workdir "runs/$stage"
 done
-python -m uav_jax.training.export configs/default/polish.py --workdir runs/polish uav_jax/default
+python -m uav_jax.training.export configs/default/variety.py --workdir runs/variety uav_jax/default

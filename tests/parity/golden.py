@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from flax import nnx
 
-from uav_jax.weights.engine import LazyTensor, build, parameter_shapes, to_ours
+from uav_jax.weights.engine import LazyTensor, fill, parameter_shapes, to_ours
 
 DIRECTORY = Path(os.environ.get("UAV_GOLDEN", Path(__file__).parent.parent / "golden"))
 
@@ -101,7 +101,7 @@ def network(make, table, names: dict[str, list[int]], **options):
     """A network filled with golden weights through our own loader."""
     shapes = parameter_shapes(nnx.eval_shape(make))
     parameters, _ = to_ours(table, state_dict(names, **options), shapes, "golden")
-    return build(make, parameters, "golden")
+    return fill(nnx.eval_shape(make), parameters, "golden")
 
 
 def difference(actual, expected: np.ndarray) -> float:

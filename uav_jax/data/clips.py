@@ -8,6 +8,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from av.error import FFmpegError
 from PIL import Image
 
 from uav_jax.data.motion import camera_clip, random_path
+from uav_jax.data.variety import VarietyConfig, varied
 from uav_jax.io.frames import image_files, read_frame
 from uav_jax.io.video import VIDEO_SUFFIXES, rotated, stream_video
 
@@ -155,6 +157,7 @@ class Album:
     """Photographs (``.npy``, uint8 RGB) that a virtual camera moves over."""
 
     paths: tuple[Path, ...]
+    variety: VarietyConfig | None = None
 
     @property
     def name(self) -> str:
@@ -166,16 +169,24 @@ class Album:
         size = 2 * crop + 8 * frames
         regions = [self.region(rng, size) for _ in range(2)]
         region = max(regions, key=_detail) if rng.random() < 0.75 else regions[0]
+        if self.variety:
+            region = varied(region, self.variety, rng)
         camera = random_path(rng, region, crop, crop, frames)
         return camera_clip(region, camera, crop, crop, frames), ""
 
     def region(self, rng: np.random.Generator, size: int) -> Image.Image:
         """A random part of a photo, large enough for a clip, so that little is read from disk."""
         photo = _photo(str(self.paths[rng.integers(len(self.paths))]))
-        H, W = min(photo.shape[0], size), min(photo.shape[1], size)
+        factor = 1.0
+        if self.variety:
+            largest = min(self.variety.reduction, min(photo.shape[:2]) / size)
+            factor = rng.uniform(1.0, max(largest, 1.0))
+        H, W = (min(length, ceil(size * factor)) for length in photo.shape[:2])
         y = rng.integers(photo.shape[0] - H + 1)
         x = rng.integers(photo.shape[1] - W + 1)
-        return Image.fromarray(np.ascontiguousarray(photo[y : y + H, x : x + W]))
+        part = Image.fromarray(np.ascontiguousarray(photo[y : y + H, x : x + W]))
+        reduced = (round(W / factor), round(H / factor))
+        return part.resize(reduced, Image.Resampling.LANCZOS) if factor > 1 else part
 
 
 @lru_cache(maxsize=512)
@@ -235,8 +246,13 @@ KINDS: dict[str, Callable[[Path], list]] = {
 }
 
 
-def places(kind: str, directory: str, *, validation: bool = False) -> list[Place]:
-    """The places of a collection for training, or those held out; ``ValueError`` if none."""
+def places(
+    kind: str, directory: str, *, validation: bool = False, variety: VarietyConfig | None = None
+) -> list[Place]:
+    """The places of a collection for training, or those held out; ``ValueError`` if none.
+
+    ``variety`` is for photographs.
+    """
     if kind == "tfds":
         from uav_jax.data.tfds.reader import packed_clips
 
@@ -251,4 +267,4 @@ def places(kind: str, directory: str, *, validation: bool = False) -> list[Place
         )
         held_out = " held out" if validation else ""
         raise ValueError(f"no {kind}{held_out} in {directory}{hint}")
-    return [Album(tuple(chosen))] if KINDS[kind] is photos else chosen
+    return [Album(tuple(chosen), variety)] if KINDS[kind] is photos else chosen

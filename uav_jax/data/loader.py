@@ -13,6 +13,7 @@ from absl import flags
 from uav_jax.data.clips import Place, UnusableClip, places
 from uav_jax.data.degradation import DegradationConfig, degrade, degrade_target
 from uav_jax.data.flow import moving_pair
+from uav_jax.data.variety import VarietyConfig
 
 Tokenize = Callable[[str], np.ndarray]
 """A prompt to its token ids ``(77,)`` int32."""
@@ -37,6 +38,7 @@ class DataConfig:
     workers: int = 0  # processes of a host that make batches; 0: a thread of the main one
     seed: int = 0
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
+    variety: VarietyConfig | None = None  # changes of photographs; None: as they are
 
     def __post_init__(self):
         if self.crop % 4:
@@ -124,7 +126,9 @@ def batches(
     (i, n) makes part i of n of every batch, which is what one host of several reads.
     ``ValueError`` where there is nothing to read.
     """
-    collection = places(config.kind, config.directory, validation=config.validation)
+    collection = places(
+        config.kind, config.directory, validation=config.validation, variety=config.variety
+    )
     unusable = Unusable(config.max_unusable)
     part, parts = share
     size = config.batch_size // parts

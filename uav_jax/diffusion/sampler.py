@@ -24,10 +24,12 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+from uav_jax import programs
 from uav_jax.diffusion.ddim import DDIMSteps, ddim_update
 from uav_jax.diffusion.schedule import MAX_STEPS, predict_x0
 from uav_jax.diffusion.solvers import Solver, plan_steps
 from uav_jax.diffusion.windows import WindowPlan
+from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.motion.flow import ClipFlow
 from uav_jax.motion.propagation import Carried, PropagationConfig, propagate
@@ -155,6 +157,7 @@ def _add(total: Video, v_RFhwC: Array, rows: tuple, weights: Array) -> Video:
 class _Prediction:
     """Equation (1) over all rows of a plan."""
 
+    config: UNetConfig
     unet: tuple
     plan: list[Rows]
     shape: tuple[int, int, int]
@@ -173,11 +176,11 @@ class _Prediction:
         for number, rows in enumerate(self.plan):
             where = (rows.frames, rows.tops, rows.lefts)
             cut = partial(_cut, rows=where, shape=self.shape, sharding=sharding)
-            inputs = (cut(latents), cut(low_res), timestep, level, text, scale)
+            inputs = (cut(latents), cut(low_res), jnp.asarray(timestep), level, text, scale)
             deep = self.kept.get(number, ()) if step % self.reuse else ()
             deep = deep if len(deep) == len(text) else ()
             keep = self.reuse > 1 and not deep
-            v, made = guided(*self.unet, *inputs, deep, keep=keep)
+            v, made = programs.call(guided, self.config, self.unet, (*inputs, deep), keep=keep)
             if keep:
                 self.kept[number] = made
             total = _add(total, v, where, rows.weights)
@@ -269,7 +272,7 @@ def sample(
     shape = (windows.length, *places.shares.shape[1:3])
     plan = plan_rows(windows, places, rows_at_once)
     told = partial(_told, watch, count * len(plan))
-    predict = _Prediction(nnx.split(unet), plan, shape, mesh, told, deep_reuse)
+    predict = _Prediction(unet.config, nnx.split(unet), plan, shape, mesh, told, deep_reuse)
     multistep = None if solver == "ddim" else _Multistep(steps, solver)
     carried = {} if carried is None else carried
     low, high = guidance_interval

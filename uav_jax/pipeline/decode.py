@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from uav_jax import programs
 from uav_jax.diffusion.sampler import Places
 from uav_jax.diffusion.windows import plan_windows
 from uav_jax.models.vae.model import VideoAutoencoder
@@ -32,8 +33,8 @@ def decode_group(
     weight: float = 1.0,
 ) -> Float[Array, "B T H W 3"]:
     """Groups of scaled latents to frames in [-1, 1]; ``low_res`` are the clean frames."""
-    graph, state = nnx.split(vae)
-    return decode_program(graph, state, latents, low_res, jnp.float32(weight))
+    inputs = (jnp.asarray(latents), jnp.asarray(low_res), jnp.float32(weight))
+    return programs.call(decode_program, vae.config, nnx.split(vae), inputs)
 
 
 Group = list[tuple[int, int, np.ndarray]]

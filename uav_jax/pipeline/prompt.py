@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
+from jaxtyping import Array
 from tokenizers import Tokenizer
 
 from uav_jax.models.clip.model import TextEncoder
@@ -51,4 +53,9 @@ def tokenize(tokenizer: Tokenizer, prompts: list[str]) -> np.ndarray:
 
 def encode_prompts(tokenizer: Tokenizer, encoder: TextEncoder, prompts: list[str]) -> Text:
     """Embeddings ``(B, 77, D)`` of prompts."""
-    return encoder(jnp.asarray(tokenize(tokenizer, prompts)))
+    return _encode(encoder, jnp.asarray(tokenize(tokenizer, prompts)))
+
+
+@nnx.jit
+def _encode(encoder: TextEncoder, tokens: Array) -> Text:
+    return encoder(tokens)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -131,13 +130,12 @@ def to_published(
     return published | dict(extras or {})
 
 
-def build(make, parameters: Mapping[str, np.ndarray], network: str) -> nnx.Module:
-    """A network from ``make()`` (called abstractly) with every variable set from ``parameters``.
+def fill(model: nnx.Module, parameters: Mapping[str, np.ndarray], network: str) -> nnx.Module:
+    """An abstract network with every variable set from ``parameters``.
 
-    Values are cast to the dtype that the network stores them in. Raises ``WeightError`` when names
-    or shapes differ.
+    Values are cast, on the host, to the dtype that the network stores them in. Raises
+    ``WeightError`` when names or shapes differ.
     """
-    model = nnx.eval_shape(make)
     variables = flat_state(model)
     problems = [f"missing parameter {name}" for name in variables if name not in parameters]
     problems += [f"unexpected parameter {name}" for name in parameters if name not in variables]
@@ -151,7 +149,7 @@ def build(make, parameters: Mapping[str, np.ndarray], network: str) -> nnx.Modul
 
     def value(path, leaf):
         name = ".".join(map(str, path))
-        return leaf.replace(jnp.asarray(parameters[name], leaf.dtype))
+        return leaf.replace(jax.device_put(parameters[name].astype(leaf.dtype, copy=False)))
 
     return nnx.merge(graph, nnx.map_state(value, state))
 

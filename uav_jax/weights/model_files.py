@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from uav_jax.diffusion.schedule import ScheduleConfig
 from uav_jax.weights.engine import (
     LazyTensor,
-    build,
+    fill,
     parameter_shapes,
     to_ours,
     to_published,
@@ -38,22 +39,16 @@ def read_tensors(path: Path) -> dict[str, LazyTensor]:
     if path.suffix != ".safetensors":
         return read_torch(path)
     try:
-        with safe_open(path, "numpy") as file:
-            names = list(file.keys())
-            slices = {name: file.get_slice(name) for name in names}
-            shapes = {name: tuple(s.get_shape()) for name, s in slices.items()}
-            kinds = {name: s.get_dtype() for name, s in slices.items()}
+        file = safe_open(path, "numpy")  # mapped for as long as a tensor may be asked for
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        kinds = {n: np.dtype(_SAFETENSORS_DTYPES[s.get_dtype()]) for n, s in slices.items()}
+        shapes = {name: tuple(s.get_shape()) for name, s in slices.items()}
     except Exception as error:  # the reader's own exception type is not exported
         raise ValueError(f"{path} is no readable safetensors file: {error}") from error
-
-    def tensor(name: str) -> LazyTensor:
-        def read() -> np.ndarray:
-            with safe_open(path, "numpy") as file:
-                return file.get_tensor(name)
-
-        return LazyTensor(shapes[name], np.dtype(_SAFETENSORS_DTYPES[kinds[name]]), read)
-
-    return {name: tensor(name) for name in names}
+    return {
+        name: LazyTensor(shapes[name], kinds[name], partial(file.get_tensor, name))
+        for name in slices
+    }
 
 
 _SAFETENSORS_DTYPES = {
@@ -130,8 +125,17 @@ class ModelFiles:
         path = self.directory / _DEFAULTS
         return _json(path) if path.is_file() else {}
 
-    def parameters(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """(parameters under our names, published tensors that we cannot derive)."""
+    def _abstract(self, name: str, **settings) -> nnx.Module:
+        config = self.config(name, **settings)
+        return nnx.eval_shape(lambda: NETWORKS[name].build(config, rngs=None))
+
+    def parameters(
+        self, name: str, shapes: dict[str, tuple[int, ...]] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """(parameters under our names, published tensors that we cannot derive).
+
+        ``shapes`` are those of the network's variables, where the caller has them.
+        """
         network, path = NETWORKS[name], self._weights(NETWORKS[name])
         if path is None:
             raise ValueError(f"{self.directory} has no {name}")
@@ -141,17 +145,14 @@ class ModelFiles:
             parameters = {key: np.asarray(value) for key, value in values.items()}
             extras = path.parent / "extras.safetensors"
             return parameters, load_file(extras) if extras.is_file() else {}
-        config = self.config(name)
-        shapes = parameter_shapes(nnx.eval_shape(lambda: network.build(config, rngs=None)))
+        shapes = parameter_shapes(self._abstract(name)) if shapes is None else shapes
         return to_ours(network.table, read_tensors(path), shapes, str(path))
 
     def load(self, name: str, *, dtype: DTypeLike, param_dtype: DTypeLike) -> Any:
         """The network with its weights, stored as ``param_dtype``, computing in ``dtype``."""
-        config = self.config(name, dtype=dtype, param_dtype=param_dtype)
-        parameters, _ = self.parameters(name)
-        return build(
-            lambda: NETWORKS[name].build(config, rngs=None), parameters, f"{self.directory}: {name}"
-        )
+        model = self._abstract(name, dtype=dtype, param_dtype=param_dtype)
+        parameters, _ = self.parameters(name, parameter_shapes(model))
+        return fill(model, parameters, f"{self.directory}: {name}")
 
 
 def find_model(name: str | Path, *, complete: bool = True) -> ModelFiles:
