@@ -1,6 +1,6 @@
 """What the default model's settings do to its scores: docs/default_model_curves.png.
 
-    python scripts/curves.py EVALUATION_CLIPS [--kind real]
+    python -m scripts.curves EVALUATION_CLIPS [--kind real] [--clips N] [--frames N]
 
 Steps, guidance, noise level; and what is left without the temporal layers' view of other frames
 (every frame alone) and with overlapping decode groups. Means over the clips, written as JSON too.
@@ -10,12 +10,13 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from uav_jax.evaluation.dataset import Dataset, EvalClip
+from uav_jax.evaluation.dataset import Dataset, EvalClip, checked, stream_clip
 from uav_jax.evaluation.methods import Method
 from uav_jax.evaluation.run import evaluate
 from uav_jax.evaluation.scores import Scorer
@@ -31,9 +32,42 @@ MEASURES = {
 }
 SWEEPS = {
     "inference_steps": (1, 2, 4),
-    "guidance_scale": (1.0, 2.0, 4.0),
-    "noise_level": (0, 20, 200),
+    "guidance_scale": (1.0, 3.0, 6.0, 9.0),
+    "noise_level": (0, 20, 100, 300),
 }
+
+
+class FirstFrames(EvalClip):
+    """The first frames of a clip: as many as its input has."""
+
+    def truth(self) -> Iterator[np.ndarray]:
+        """See ``EvalClip``."""
+        assert self.truth_path is not None
+        first = islice(stream_clip(self.truth_path), len(self.low_res))
+        return checked(first, self.shape, str(self.truth_path), crop=True)
+
+
+class Shortened(Dataset):
+    """The first so many clips of a data set, and of each the first so many frames."""
+
+    def __init__(self, directory: Path, kind: str, clips: int | None, frames: int | None):
+        super().__init__(directory, kind)
+        self.names, self._frames = self.names[:clips], frames
+
+    def clip(self, name: str) -> FirstFrames:
+        """See ``Dataset``."""
+        whole = super().clip(name)
+        return FirstFrames(name, whole.low_res[: self._frames], whole.truth_path)
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The arguments that choose clips and frames."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--kind", default="real")
+    parser.add_argument("--clips", type=int, help="only the first so many")
+    parser.add_argument("--frames", type=int, help="only the first so many of each clip")
+    return parser
 
 
 class Sharpness:
@@ -91,15 +125,11 @@ def plot(found: dict, path: Path) -> None:
 
 def main() -> None:
     """Measures and writes the picture and the numbers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--kind", default="real")
-    parser.add_argument("--clips", type=int, help="only the first so many")
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, default=DOCS / "default_model_curves.png")
     options = parser.parse_args()
     console, upscaler = Console(), Upscaler.from_pretrained()
-    dataset = Dataset(options.data, options.kind)
-    dataset.names = dataset.names[: options.clips]
+    dataset = Shortened(options.data, options.kind, options.clips, options.frames)
     scorer = Scorer([m for m in MEASURES if m != "sharpness"])
     defaults = upscaler.defaults
     found: dict = {}

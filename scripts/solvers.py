@@ -1,18 +1,15 @@
 """How good many steps of DDIM, and fewer of other solvers, are with the default model.
 
-    python -m scripts.solvers EVALUATION_CLIPS [--kind real] [--clips N]
+    python -m scripts.solvers EVALUATION_CLIPS [--kind real] [--clips N] [--frames N]
 
 Prints means over the clips for each setting.
 """
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 
-from scripts.curves import MEASURES, scores
-from uav_jax.evaluation.dataset import Dataset
+from scripts.curves import MEASURES, Shortened, arguments, scores
 from uav_jax.evaluation.scores import Scorer
 from uav_jax.pipeline.upscale import Upscaler
 
@@ -27,14 +24,9 @@ SETTINGS = (
 
 def main() -> None:
     """Measures and prints one setting after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--kind", default="real")
-    parser.add_argument("--clips", type=int, help="only the first so many")
-    options = parser.parse_args()
+    options = arguments(__doc__).parse_args()
     console, upscaler = Console(), Upscaler.from_pretrained()
-    dataset = Dataset(options.data, options.kind)
-    dataset.names = dataset.names[: options.clips]
+    dataset = Shortened(options.data, options.kind, options.clips, options.frames)
     scorer = Scorer([m for m in MEASURES if m != "sharpness"])
     for setting in SETTINGS:
         values = scores(dataset, scorer, upscaler, replace(upscaler.defaults, **setting))

@@ -5,8 +5,14 @@
 set -euo pipefail
 [ -d data/photos ] || python -m uav_jax.data.packages data
 python -m uav_jax.training.text configs/default/prompt_corpus.txt uav_jax/default
-stages=(image_autoencoder image_unet temporal_unet video_decoder few_step sharpen residual polish variety)
+stages=(image_autoencoder image_unet temporal_unet video_decoder few_step sharpen residual polish)
 for stage in "${stages[@]}"; do
   python train.py "configs/default/$stage.py" --workdir "runs/$stage"
 done
-python -m uav_jax.training.export configs/default/variety.py --workdir runs/variety uav_jax/default
+recipe=configs/default/variety.py
+if [ ! -d runs/variety_1000 ]; then
+  python train.py $recipe --workdir runs/variety --set steps=1000
+  cp -r runs/variety runs/variety_1000.part && mv runs/variety_1000.part runs/variety_1000
+fi
+python train.py $recipe --workdir runs/variety
+python -m uav_jax.training.export $recipe --workdir runs/variety_1000 --workdir runs/variety uav_jax/default

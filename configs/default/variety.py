@@ -33,10 +33,10 @@ def config() -> TrainConfig:
         decoder_from="runs/polish",
         unet_from="runs/polish/unet-network.safetensors",
         optimizer=replace(
-            base.optimizer, learning_rate=5e-4, warmup_steps=20, ema_decay=0.99, decay_steps=1980
+            base.optimizer, learning_rate=5e-4, warmup_steps=20, ema_decay=0.99, decay_steps=1580
         ),
         lpips_window=80,
         change_weight=0.2,
-        steps=2000,
+        steps=1600,
         seed=5,
     )

@@ -107,9 +107,19 @@ def test_the_unet_learns_through_the_sampler_and_is_kept_beside(through):
 
 def test_what_learnt_beside_is_exported(through, tmp_path):
     workdir, recipe = through
-    export(recipe, workdir, write_model_parts(tmp_path))
+    export(recipe, [workdir], write_model_parts(tmp_path))
     exported, learnt = ModelFiles(tmp_path).parameters("unet")[0], trained_beside(workdir, "unet")
     assert all(np.allclose(exported[n], learnt[n], atol=1e-3) for n in learnt)
+
+
+def test_of_several_runs_the_mean_is_exported(finished, through, tmp_path):
+    (workdir, recipe), earlier = through, finished[1]
+    export(recipe, [earlier, workdir], write_model_parts(tmp_path))
+    made = ModelFiles(tmp_path).parameters("vae_video")[0]
+    states = [load_network(folder) for folder in (earlier, workdir)]
+    for name, value in made.items():
+        np.testing.assert_allclose(value, (states[0][name] + states[1][name]) / 2, atol=2e-3)
+    assert any(not np.allclose(states[0][n], states[1][n], atol=1e-4) for n in made)
 
 
 def test_the_last_and_the_best_checkpoint_are_kept(finished, metrics):
@@ -149,7 +159,7 @@ def exportable(finished, tmp_path_factory):
 
 
 def test_the_exported_model_upscales_a_clip(finished, exportable, tmp_path):
-    export(exportable, finished[1], write_model_parts(tmp_path))
+    export(exportable, [finished[1]], write_model_parts(tmp_path))
     upscaler = Upscaler.from_pretrained(str(tmp_path))
     clip = np.zeros((3, 16, 24, 3), np.uint8)
     settings = UpscaleSettings(inference_steps=2, guidance_scale=1.0)

@@ -1,20 +1,23 @@
 """Packs trained stages as a model directory in the released layout, float16.
 
-    python -m uav_jax.training.export RECIPE --workdir runs/sharpen OUT
+    python -m uav_jax.training.export RECIPE --workdir runs/variety OUT
 
-``RECIPE`` is a video decoder's, such as ``configs/default/sharpen.py``; it names the work folders
-of the other stages. ``--workdir runs/sharpen/best.safetensors`` packs the network with the lowest
+``RECIPE`` is a video decoder's, such as ``configs/default/variety.py``; it names the work folders
+of the other stages. ``--workdir runs/variety/best.safetensors`` packs the network with the lowest
 validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as in ``train.py``.
+Of several ``--workdir`` the mean is packed: states of one run that are far apart (Wortsman et al.,
+ICML 2022).
 ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already (``uav_jax.training.text``).
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from uav_jax.recipes import load_recipe, override
 from uav_jax.training.config import TrainConfig
@@ -23,10 +26,16 @@ from uav_jax.weights.model_files import ModelFiles, write_release
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS
 
 
-def export(config: TrainConfig, workdir: Path, out: Path) -> None:
+def _mean(states: Sequence[Mapping[str, ArrayLike]]) -> dict[str, np.ndarray]:
+    """Of every parameter."""
+    return {name: np.mean([np.asarray(s[name]) for s in states], axis=0) for name in states[0]}
+
+
+def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
     """Writes U-Net, both autoencoders and the schedules of a finished training to ``out``.
 
-    ``ValueError`` if the recipe is not a video decoder's, or if a stage has not been trained.
+    Of several ``workdirs`` the mean. ``ValueError`` if the recipe is not a video decoder's, or if a
+    stage has not been trained.
     """
     if config.stage != "video_decoder":
         raise ValueError(f"the recipe trains stage {config.stage}; give the video_decoder's")
@@ -35,13 +44,15 @@ def export(config: TrainConfig, workdir: Path, out: Path) -> None:
     stages = {
         "unet": (config.unet_from, config.unet),
         "vae_3d": (config.autoencoder_from, image_vae),
-        "vae_video": (str(workdir), config.vae),
+        "vae_video": (None, config.vae),
     }
     for name, (folder, network) in stages.items():
         shapes = network_shapes(partial(NETWORKS[name].build, network))
-        loaded = trained_beside(workdir, name) or saved_network(name, folder, shapes)
-        parameters = {key: np.asarray(v) for key, v in loaded.items()}
-        write_release(out, name, parameters, network.to_published())
+        states = [
+            trained_beside(workdir, name) or saved_network(name, folder or str(workdir), shapes)
+            for workdir in workdirs
+        ]
+        write_release(out, name, _mean(states), network.to_published())
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)
         text = json.dumps(config.schedule.to_json(kind), indent=1)
@@ -53,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: the video decoder's recipe and work folder, and the target."""
     parser = argparse.ArgumentParser(description="Packs a finished training as a model directory.")
     parser.add_argument("config", type=Path)
-    parser.add_argument("--workdir", type=Path, required=True)
+    parser.add_argument("--workdir", type=Path, required=True, action="append")
     parser.add_argument("out", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     options = parser.parse_args(arguments)
