@@ -57,11 +57,12 @@ def test_features_of_the_same_step_change_nothing_and_of_another_step_something(
 def test_every_nth_step_makes_new_features(unet, monkeypatch, reuse, interval, seen):
     used = []
 
-    def watched(*arguments, **named):
-        used.append(len(arguments[-1]))
-        return guided(*arguments, **named)
+    def watched(program, config, network, inputs, **static):
+        assert program is guided
+        used.append(len(inputs[-1]))
+        return program(*network, *inputs, **static)
 
-    monkeypatch.setattr(sampler, "guided", watched)
+    monkeypatch.setattr(sampler.programs, "call", watched)
     latents, low_res, _, level, text, scale = inputs()
     steps = ddim_steps(ScheduleConfig(), STEPS)
     assert [int(t) <= 500 for t in steps.timesteps] == [False, False, True, True, True]
