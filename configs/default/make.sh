@@ -12,6 +12,7 @@ done
 recipe=configs/default/variety.py
 if [ ! -d runs/variety_1000 ]; then
   python train.py $recipe --workdir runs/variety --set steps=1000
+  rm -rf runs/variety_1000.part
   cp -r runs/variety runs/variety_1000.part && mv runs/variety_1000.part runs/variety_1000
 fi
 python train.py $recipe --workdir runs/variety

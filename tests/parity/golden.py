@@ -99,9 +99,10 @@ def state_dict(names: dict[str, list[int]], **options) -> dict[str, LazyTensor]:
 
 def network(make, table, names: dict[str, list[int]], **options):
     """A network filled with golden weights through our own loader."""
-    shapes = parameter_shapes(nnx.eval_shape(make))
+    model = nnx.eval_shape(make)
+    shapes = parameter_shapes(model)
     parameters, _ = to_ours(table, state_dict(names, **options), shapes, "golden")
-    return fill(nnx.eval_shape(make), parameters, "golden")
+    return fill(model, parameters, "golden")
 
 
 def difference(actual, expected: np.ndarray) -> float:
