@@ -3,7 +3,7 @@
     python -m scripts.curves EVALUATION_CLIPS [--kind real] [--clips N] [--frames N]
 
 Steps, guidance, noise level; and what is left without the temporal layers' view of other frames
-(every frame alone) and with overlapping decode groups. Means over the clips, written as JSON too.
+(every frame alone) and what propagation along flow adds. Means over the clips, written as JSON too.
 """
 
 import argparse
@@ -35,6 +35,9 @@ SWEEPS = {
     "guidance_scale": (1.0, 3.0, 6.0, 9.0),
     "noise_level": (0, 20, 100, 300),
 }
+
+ABLATION = {"every frame alone": "alone", "default": "default", "propagation": "propagated"}
+"""Without a view of other frames, as it is, and with latents propagated along flow too."""
 
 
 class FirstFrames(EvalClip):
@@ -111,8 +114,12 @@ def plot(found: dict, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(len(MEASURES), len(SWEEPS), figsize=(10, 9), sharey="row")
-    for column, (field, values) in zip(axes.T, SWEEPS.items(), strict=True):
+    shape = (len(MEASURES), len(SWEEPS) + 1)
+    figure, axes = plt.subplots(*shape, figsize=(12, 9), sharey="row")
+    for axis, measure in zip(axes[:, -1], MEASURES, strict=True):
+        axis.plot(list(ABLATION.values()), [found[name][measure] for name in ABLATION], "s")
+        axis.grid(alpha=0.3)
+    for column, (field, values) in zip(axes.T, SWEEPS.items(), strict=False):
         for axis, (measure, title) in zip(column, MEASURES.items(), strict=True):
             axis.plot(values, [found[field][str(v)][measure] for v in values], "o-")
             axis.axhline(found["default"][measure], color="grey", linewidth=0.8)
@@ -141,10 +148,8 @@ def main() -> None:
 
     found["default"] = measured("default", defaults)
     found["every frame alone"] = measured("every frame alone", defaults, alone=True)
-    overlap = 1 - defaults.decode_overlap
-    found[f"decode overlap {overlap}"] = measured(
-        f"decode overlap {overlap}", replace(defaults, decode_overlap=overlap)
-    )
+    propagated = replace(defaults, propagation_steps=(defaults.inference_steps - 1,))
+    found["propagation"] = measured("propagation", propagated)
     for field, values in SWEEPS.items():
         found[field] = {}
         for value in values:

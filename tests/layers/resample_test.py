@@ -9,6 +9,8 @@ from uav_jax.layers.resample import (
     bicubic_matrix,
     bilinear_matrix,
     nearest,
+    pixel_shuffle,
+    pixel_unshuffle,
     resize,
 )
 
@@ -39,3 +41,12 @@ def test_nearest_takes_floor_of_the_source_position():
     x = jnp.arange(5.0).reshape(1, 5, 1, 1)
     assert nearest(x, 7, 1).ravel().tolist() == [i * 5 // 7 for i in range(7)]
     assert nearest(x, 10, 2)[0, :, 0, 0].tolist() == [i // 2 for i in range(10)]
+
+
+def test_pixels_are_shuffled_as_in_pytorch_and_back():
+    x = np.random.RandomState(0).standard_normal((2, 3, 4, 2 * 9)).astype(np.float32)
+    y = pixel_shuffle(jnp.asarray(x), 3)
+    assert y.shape == (2, 9, 12, 2)
+    for c, i, j in np.ndindex(2, 3, 3):
+        assert np.array_equal(y[:, i::3, j::3, c], x[..., c * 9 + i * 3 + j])
+    assert np.array_equal(pixel_unshuffle(y, 3), x)

@@ -1,5 +1,6 @@
 """The adversarial loss of stage 2 against hand-computed values and plain differentiation."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -34,10 +35,11 @@ RELATIVE = 1e-4
 """Float32 gradients summed in another order."""
 
 
-@pytest.fixture(scope="module")
-def setting():
+@pytest.fixture(scope="module", params=[False, True], ids=["published", "residual"])
+def setting(request):
     """(autoencoder, its parameters, discriminator, its parameters, latents, low_res, target)."""
-    make_vae = partial(VideoAutoencoder, VAE)
+    residual = dict(residual=True, mid_attention=False) if request.param else {}
+    make_vae = partial(VideoAutoencoder, replace(VAE, **residual))
     make_scores = partial(PatchDiscriminator, CONFIG.discriminator)
     rng = np.random.RandomState(0)
     latents, low_res, target = (

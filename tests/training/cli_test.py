@@ -15,9 +15,8 @@ LARGE = str(FOLDER / "unet_temporal.py")
 @pytest.mark.parametrize("path", sorted((FOLDER / "default").glob("*.py")), ids=lambda p: p.stem)
 def test_every_small_recipe_loads_and_is_named_for_its_stage(path):
     recipe = load_recipe(path)
-    through = ("few_step", "sharpen", "residual", "polish", "variety")
-    named = ("finetune",) if recipe.data.kind == "videos" else (recipe.stage,)
-    assert path.stem in (through if recipe.through_sampler else named)
+    named = "finetune" if recipe.data.kind == "videos" else recipe.stage
+    assert path.stem == ("polish" if recipe.through_sampler else named)
 
 
 def test_a_dry_run_counts_the_released_size(capsys):

@@ -1,22 +1,28 @@
 """The flow stage: its data, its loss, and that it learns."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.tiny import tiny_recipe, write_data
+from tests.training.tiny import drawn, tiny_recipe, write_data
 from uav_jax.data.clips import places
 from uav_jax.data.flow import moving_pair
 from uav_jax.data.loader import DataConfig, batches
 from uav_jax.data.motion import CameraPath
 from uav_jax.models.raft.config import RAFTConfig
+from uav_jax.models.raft.model import RAFT
 from uav_jax.motion.warp import warp
+from uav_jax.training.checkpoint import save_network
 from uav_jax.training.config import OptimizerConfig
+from uav_jax.training.export import export
 from uav_jax.training.flow import end_point_error, flow_network, sequence_loss
 from uav_jax.training.sources import Files
 from uav_jax.training.step import initial_state, make_train_step
+from uav_jax.weights.model_files import ModelFiles
 
 INTERPOLATION = 2.0
 """Mean 8-bit levels between two interpolations of a smooth picture."""
@@ -113,3 +119,15 @@ def test_the_statistics_of_the_context_network_stay_as_they_are(recipe):
     assert set(task.frozen) == {name for name in task.frozen if name.startswith("cnet.")}
     assert {name.rpartition(".")[2] for name in task.frozen} == {"mean", "variance"}
     assert {name.rpartition(".")[2] for name in task.trained} == {"kernel", "bias", "scale"}
+
+
+def test_a_trained_flow_network_is_added_to_a_model(recipe, tmp_path):
+    network = drawn(partial(RAFT, SMALLEST))
+    (tmp_path / "run").mkdir()
+    save_network(tmp_path / "run", network)
+    export(recipe, [tmp_path / "run"], tmp_path / "model")
+    model = ModelFiles(tmp_path / "model", complete=False)
+    assert model.config("propagator") == SMALLEST
+    exported, _ = model.parameters("propagator")
+    assert set(exported) == set(network)
+    assert all(np.allclose(exported[n], network[n], atol=2e-3) for n in network)

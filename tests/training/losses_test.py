@@ -46,3 +46,10 @@ def test_lpips_at_two_sizes_is_the_mean_of_both():
         for pair, n in (((made, target), 2), ((made, target), 1), (halves, 1))
     )
     assert abs(both - (large + small) / 2) < 1e-6 < abs(large - small)
+
+
+def test_without_a_weight_lpips_is_not_computed():
+    rng = np.random.RandomState(0)
+    made, target = (jnp.asarray(rng.uniform(-1, 1, (1, 2, 8, 8, 3)), jnp.float32) for _ in "ab")
+    value, parts = reconstruction_loss(made, target, {}, 0.0)
+    assert set(parts) == {"l1"} and value == parts["l1"] == jnp.abs(made - target).mean()

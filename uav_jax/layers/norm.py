@@ -127,6 +127,18 @@ class GroupNorm(nnx.Module):
         return y.reshape(x.shape)
 
 
+class Unnormalised(nnx.Module):
+    """In a norm's place where a network has none: its input, through SiLU if asked."""
+
+    def __call__(self, x: Video, *, activation: bool = False) -> Video:
+        return jax.nn.silu(x) if activation else x
+
+
+def group_norm_or_none(channels: int, groups: int, **settings) -> GroupNorm | Unnormalised:
+    """``GroupNorm(channels, groups, **settings)``, and nothing that normalises for 0 groups."""
+    return GroupNorm(channels, groups, **settings) if groups else Unnormalised()
+
+
 class LayerNorm(nnx.Module):
     """LayerNorm over channels, epsilon 1e-5."""
 

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -61,6 +62,19 @@ def resize(x: Float[Array, "*batch H W C"], height: int, width: int, matrix) -> 
     rows, columns = matrix(x.shape[-3], height), matrix(x.shape[-2], width)
     x = jnp.einsum("iH,...HWC->...iWC", rows, x, precision="highest")
     return jnp.einsum("jW,...iWC->...ijC", columns, x, precision="highest")
+
+
+def pixel_shuffle(x: Float[Array, "*batch h w K"], factor: int) -> Float[Array, "*batch H W C"]:
+    """``factor * factor * C`` channels to C channels, ``factor`` times as high and wide.
+
+    Shi et al., CVPR 2016, with PyTorch's order of channels.
+    """
+    return rearrange(x, "... h w (c a b) -> ... (h a) (w b) c", a=factor, b=factor)
+
+
+def pixel_unshuffle(x: Float[Array, "*batch H W C"], factor: int) -> Float[Array, "*batch h w K"]:
+    """The inverse of ``pixel_shuffle``."""
+    return rearrange(x, "... (h a) (w b) c -> ... h w (c a b)", a=factor, b=factor)
 
 
 class Downsample(nnx.Module):

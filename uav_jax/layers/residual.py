@@ -1,5 +1,6 @@
 """Residual blocks: GroupNorm, SiLU, convolution, twice, plus the input."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float
 
 from uav_jax.layers.conv import Conv2d, Conv3d, TemporalConv
 from uav_jax.layers.linear import Linear
-from uav_jax.layers.norm import GroupNorm
+from uav_jax.layers.norm import group_norm_or_none
 from uav_jax.shapes import Video
 
 
@@ -19,7 +20,8 @@ class ResidualBlock(nnx.Module):
     ``temporal_kernels`` makes both convolutions ``(k, 1, 1)``; otherwise they are 3x3 per frame.
     ``time_channels`` adds a projected time embedding between them. ``add_3d`` adds
     ``conv3d(SiLU(GroupNorm(y)))`` to the finished sum ``y`` (the video decoder's temporal layer,
-    zero at the start). ``zero_init`` starts the last convolution at zero.
+    zero at the start). ``zero_init`` starts the last convolution at zero. With 0
+    ``groups`` nothing is normalised, and that convolution starts at zero too.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class ResidualBlock(nnx.Module):
         param_dtype: DTypeLike,
         rngs: nnx.Rngs | None,
     ):
+        zero_init = zero_init or not groups  # nothing else keeps a deep stack's values small
         settings: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
-        self.norm1 = GroupNorm(in_channels, in_groups or groups, epsilon=epsilon, **settings)
-        self.norm2 = GroupNorm(out_channels, groups, epsilon=epsilon, **settings)
+        norm = partial(group_norm_or_none, epsilon=epsilon, **settings)
+        self.norm1 = norm(in_channels, groups and (in_groups or groups))
+        self.norm2 = norm(out_channels, groups)
         if temporal_kernels:
             first, second = temporal_kernels
             self.conv1 = TemporalConv(in_channels, out_channels, first, **settings)
@@ -55,7 +59,7 @@ class ResidualBlock(nnx.Module):
         if in_channels != out_channels:
             self.conv_shortcut = Conv2d(in_channels, out_channels, 1, **settings)
         if add_3d:
-            self.norm_3d = GroupNorm(out_channels, groups, epsilon=epsilon, **settings)
+            self.norm_3d = norm(out_channels, groups)
             self.conv_3d = Conv3d(out_channels, out_channels, zero_init=True, **settings)
         self.has_time, self.add_3d = time_channels is not None, add_3d
         self.has_shortcut = in_channels != out_channels

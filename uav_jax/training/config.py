@@ -82,7 +82,6 @@ class TrainConfig:
     lpips_window: int = 64  # pixels of a crop's side that LPIPS looks at, at a random place
     lpips_frames: int | None = None  # frames of a clip that LPIPS looks at; None: all
     lpips_scales: int = 1  # sizes (1, 1/2, 1/4, ...) that LPIPS looks at
-    zeroed: tuple[str, ...] = ()  # beginnings of the decoder's names that start at zero
     change_weight: float = 0.0  # of the L1 between the frames' changes over time
     adversarial: AdversarialConfig | None = None  # None: L1 and LPIPS alone
     validation: ValidationConfig = field(default_factory=ValidationConfig)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from uav_jax.layers.conv import conv2d
+from uav_jax.layers.resample import pixel_unshuffle
 from uav_jax.models.discriminator.model import PatchDiscriminator
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import Decoder, VideoAutoencoder
@@ -49,7 +50,8 @@ Reconstruction = Callable[[Video], tuple[Array, Metrics]]
 
 
 def last_layer_gradient(features: Video, kernel: Array, gradient: Video) -> Array:
-    """Gradient to the kernel of the last convolution from the one to its output."""
+    """Gradient to the kernel of the last convolution from the one to the frames."""
+    gradient = pixel_unshuffle(gradient, gradient.shape[2] // features.shape[2])
     images, grads = (x.reshape(-1, *x.shape[2:]) for x in (features, gradient))
     _, pull = jax.vjp(lambda k: conv2d(images, k, 1, ((1, 1), (1, 1))), kernel)
     return pull(grads.astype(images.dtype))[0].astype(jnp.float32)
@@ -119,13 +121,17 @@ def _networks(
     config: TrainConfig, source: Source, make_vae: Callable, make_unet: Callable
 ) -> tuple[Parameters, Parameters, Parameters]:
     """What is trained (the U-Net's under ``unet/``), and what is not: autoencoder, U-Net."""
+    assert config.vae
     if config.decoder_from:
         parameters = source.network("vae_video", make_vae, config.decoder_from, config.seed)
+    elif config.vae.residual:  # of the image autoencoder only what is no decoder fits
+        parameters = source.network("vae_video", make_vae, None, config.seed)
+        make_image = partial(VideoAutoencoder, config.vae.image())
+        image = source.network("vae_3d", make_image, config.autoencoder_from, config.seed)
+        parameters |= DECODER_WHOLE.split(image)[1]
     else:
         parameters = source.network("vae_3d", make_vae, config.autoencoder_from, config.seed)
     partition = DECODER_WHOLE if config.whole_decoder else DECODER_TEMPORAL
-    started = [n for n in parameters if n.startswith(config.zeroed)] if config.zeroed else []
-    parameters |= {n: jnp.zeros_like(parameters[n]) for n in started}
     trained, frozen = partition.split(parameters)
     denoiser = source.network("unet", make_unet, config.unet_from, config.seed)
     if config.through_sampler:

@@ -1,12 +1,12 @@
 """Packs trained stages as a model directory in the released layout, float16.
 
-    python -m uav_jax.training.export RECIPE --workdir runs/variety OUT
+    python -m uav_jax.training.export RECIPE --workdir runs/polish OUT
 
-``RECIPE`` is a video decoder's, such as ``configs/default/variety.py``; it names the work folders
-of the other stages. ``--workdir runs/variety/best.safetensors`` packs the network with the lowest
+``RECIPE`` is a video decoder's, such as ``configs/default/polish.py``; it names the work folders
+of the other stages. ``--workdir runs/polish/best.safetensors`` packs the network with the lowest
 validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as in ``train.py``.
 Of several ``--workdir`` the mean is packed: states of one run that are far apart (Wortsman et al.,
-ICML 2022).
+ICML 2022). With the recipe of a flow network, that is added to a model.
 ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already (``uav_jax.training.text``).
 """
 
@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -31,28 +32,37 @@ def _mean(states: Sequence[Mapping[str, ArrayLike]]) -> dict[str, np.ndarray]:
     return {name: np.mean([np.asarray(s[name]) for s in states], axis=0) for name in states[0]}
 
 
+def _networks(config: TrainConfig) -> dict[str, tuple[str | None, Any]]:
+    """What a recipe's run completes: the folder of another stage's network (or None), its size."""
+    if config.stage == "flow":
+        return {"propagator": (None, config.raft)}
+    if config.stage != "video_decoder":
+        raise ValueError(
+            f"the recipe trains stage {config.stage}; give one of video_decoder or flow"
+        )
+    assert config.vae
+    return {
+        "unet": (config.unet_from, config.unet),
+        "vae_3d": (config.autoencoder_from, config.vae.image()),
+        "vae_video": (None, config.vae),
+    }
+
+
 def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
     """Writes U-Net, both autoencoders and the schedules of a finished training to ``out``.
 
-    Of several ``workdirs`` the mean. ``ValueError`` if the recipe is not a video decoder's, or if a
-    stage has not been trained.
+    Of several ``workdirs`` the mean. Of a flow network's recipe that network alone. ``ValueError``
+    if the recipe is another stage's, or if a stage has not been trained.
     """
-    if config.stage != "video_decoder":
-        raise ValueError(f"the recipe trains stage {config.stage}; give the video_decoder's")
-    assert config.vae and config.unet and config.autoencoder_from and config.unet_from
-    image_vae = config.vae.image()
-    stages = {
-        "unet": (config.unet_from, config.unet),
-        "vae_3d": (config.autoencoder_from, image_vae),
-        "vae_video": (None, config.vae),
-    }
-    for name, (folder, network) in stages.items():
+    for name, (folder, network) in _networks(config).items():
         shapes = network_shapes(partial(NETWORKS[name].build, network))
         states = [
             trained_beside(workdir, name) or saved_network(name, folder or str(workdir), shapes)
             for workdir in workdirs
         ]
         write_release(out, name, _mean(states), network.to_published())
+    if config.stage == "flow":
+        return
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)
         text = json.dumps(config.schedule.to_json(kind), indent=1)
@@ -62,7 +72,7 @@ def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: the video decoder's recipe and work folder, and the target."""
-    parser = argparse.ArgumentParser(description="Packs a finished training as a model directory.")
+    parser = argparse.ArgumentParser(description="Packs a finished training as a model.")
     parser.add_argument("config", type=Path)
     parser.add_argument("--workdir", type=Path, required=True, action="append")
     parser.add_argument("out", type=Path)

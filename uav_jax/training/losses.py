@@ -80,6 +80,32 @@ def _halved(x: Frames) -> Frames:
     return rearrange(x, "n (h a) (w b) c -> n h w a b c", a=2, b=2).mean((-3, -2))
 
 
+def perceptual_error(
+    prediction: Video,
+    target: Video,
+    weights: LPIPSWeights,
+    *,
+    stages: int,
+    window: int,
+    frames: int | None,
+    scales: int,
+    place: Float[Array, " 3"] | None,
+) -> Float[Array, ""]:
+    """LPIPS (VGG16, its first ``stages``) frame by frame, on a part; see ``reconstruction_loss``.
+
+    The mean of that of the window and of the window at 1/2, 1/4, ... of its size (``scales``).
+    """
+    images = [
+        rearrange(_window(v, frames, window, place), "b t h w c -> (b t) h w c")
+        for v in (prediction, target)
+    ]
+    perceptual = jnp.mean(lpips(weights, *images, stages=stages))
+    for _ in range(scales - 1):
+        images = [_halved(x) for x in images]
+        perceptual += jnp.mean(lpips(weights, *images, stages=stages))
+    return perceptual / scales
+
+
 def reconstruction_loss(
     prediction: Video,
     target: Video,
@@ -93,24 +119,26 @@ def reconstruction_loss(
     change_weight: float = 0.0,
     place: Float[Array, " 3"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """L1, weighted LPIPS (VGG16, its first ``stages``) frame by frame, and weighted change error.
+    """L1, weighted LPIPS (VGG16) and weighted change error; a weight of 0 computes nothing.
 
     LPIPS is taken on ``frames`` frames (None: all) of a square of ``window`` pixels, at ``place``
-    (fractions of the room there is in time, down and across; None: the middle), and is the mean of
-    that of the window and of the window at 1/2, 1/4, ... of its size (``scales`` of them).
+    (fractions of the room there is in time, down and across; None: the middle).
     RGB in [-1, 1]. Returns (loss, parts).
     """
-    l1 = mean_absolute_error(prediction, target)
-    images = [
-        rearrange(_window(v, frames, window, place), "b t h w c -> (b t) h w c")
-        for v in (prediction, target)
-    ]
-    perceptual = jnp.mean(lpips(weights, *images, stages=stages))
-    for _ in range(scales - 1):
-        images = [_halved(x) for x in images]
-        perceptual += jnp.mean(lpips(weights, *images, stages=stages))
-    perceptual /= scales
-    value, parts = l1 + lpips_weight * perceptual, {"l1": l1, "lpips_vgg": perceptual}
+    value = mean_absolute_error(prediction, target)
+    parts = {"l1": value}
+    if lpips_weight:
+        parts["lpips_vgg"] = perceptual_error(
+            prediction,
+            target,
+            weights,
+            stages=stages,
+            window=window,
+            frames=frames,
+            scales=scales,
+            place=place,
+        )
+        value = value + lpips_weight * parts["lpips_vgg"]
     if change_weight:
         parts["change"] = change_error(prediction, target)
         value = value + change_weight * parts["change"]

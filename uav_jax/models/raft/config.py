@@ -1,6 +1,6 @@
 """Configuration of the optical-flow network."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -30,6 +30,11 @@ class RAFTConfig:
     def __post_init__(self):
         if self.iterations < 1:
             raise ValueError(f"RAFT iterations {self.iterations} is not positive")
+
+    def to_published(self) -> dict:
+        """JSON that ``RAFTConfig(**...)`` makes this from; the published RAFT has none."""
+        fields = asdict(self)
+        return {name: fields[name] for name in fields if "dtype" not in name}
 
     @classmethod
     def default_model(cls, **settings) -> "RAFTConfig":

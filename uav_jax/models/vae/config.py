@@ -23,7 +23,7 @@ class VAEConfig:
     scaling_factor: float = 0.08333  # of latents between autoencoder and diffusion
     condition_channels: int = 0
     remat: Remat = "nothing"  # what the decoder's backward pass recomputes
-    residual: bool = False  # the video decoder adds to the bicubically enlarged frames (ours)
+    residual: bool = False  # the video decoder is a residual super-resolution network (ours)
     mid_attention: bool = True  # single-head self-attention over H*W in both middle blocks
     dtype: DTypeLike = jnp.float32  # compute
     param_dtype: DTypeLike = jnp.float32  # storage
@@ -36,6 +36,8 @@ class VAEConfig:
                 )
         if self.residual and not self.temporal:
             raise ValueError("residual needs the low-resolution branch (condition_channels > 0)")
+        if self.residual and self.mid_attention:
+            raise ValueError("residual is without attention (mid_attention)")
 
     @property
     def temporal(self) -> bool:
@@ -65,7 +67,7 @@ class VAEConfig:
             scaling_factor=config["scaling_factor"],
             condition_channels=config["condition_channels"] if conditioned else 0,
             mid_attention=config.get("mid_block_add_attention", True),
-            residual=config.get("add_condition", False),
+            residual=config.get("residual_decoder", False),
             **settings,
         )
 
@@ -96,7 +98,7 @@ class VAEConfig:
                 "use_temporal_block": True,
             }
         if self.residual:
-            config["add_condition"] = True
+            config["residual_decoder"] = True
         return config
 
     @classmethod
@@ -115,7 +117,7 @@ class VAEConfig:
 
     @classmethod
     def default_model(cls, *, video: bool, **settings) -> "VAEConfig":
-        """The autoencoders that ship with the package: thin at full resolution, no attention."""
+        """The autoencoders that ship with the package: no attention, a residual decoder."""
         return cls(
             block_out_channels=(16, 32, 64),
             layers_per_block=1,

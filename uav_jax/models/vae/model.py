@@ -6,7 +6,9 @@ convolution, the low-resolution frames by spatial feature transform:
 
     f + w * (f * scale(c, f) + shift(c, f))                                                  (1)
 
-With ``residual`` (the default model) its result is added to the bicubically enlarged frames.
+With ``residual`` (the default model) the video decoder is a residual super-resolution network
+(EDSR; Lim et al., CVPRW 2017): everything happens at the latents' size and without norms, the last
+convolution makes 4 x 4 pixels of each place, and they are added to the bicubically enlarged frames.
 """
 
 from typing import Any
@@ -18,18 +20,28 @@ from jaxtyping import Array, Float
 from uav_jax.layers.attention import attention
 from uav_jax.layers.conv import Conv2d
 from uav_jax.layers.linear import Linear, layer_settings
-from uav_jax.layers.norm import GroupNorm
+from uav_jax.layers.norm import GroupNorm, group_norm_or_none
 from uav_jax.layers.remat import Remat, remat
-from uav_jax.layers.resample import Downsample, Upsample, bicubic_matrix, resize
+from uav_jax.layers.resample import (
+    Downsample,
+    Upsample,
+    bicubic_matrix,
+    pixel_shuffle,
+    resize,
+)
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.shapes import Video
 
 EPSILON = 1e-6
+FACTOR = 4
+"""Of the frames' size to the latents'."""
 
 
-def _block(config: VAEConfig, rngs: nnx.Rngs | None) -> dict:
-    return dict(groups=config.norm_num_groups, epsilon=EPSILON, **layer_settings(config, rngs))
+def _block(config: VAEConfig, rngs: nnx.Rngs | None, *, decoder: bool = False) -> dict:
+    """Settings of residual blocks; those of a residual decoder have no norms."""
+    groups = 0 if decoder and config.residual else config.norm_num_groups
+    return dict(groups=groups, epsilon=EPSILON, **layer_settings(config, rngs))
 
 
 class SpatialAttention(nnx.Module):
@@ -55,11 +67,10 @@ class SpatialAttention(nnx.Module):
 class MidBlock(nnx.Module):
     """Residual block, attention, residual block."""
 
-    def __init__(self, config: VAEConfig, channels: int, *, add_3d: bool, rngs: nnx.Rngs | None):
-        block: dict[str, Any] = dict(add_3d=add_3d, **_block(config, rngs))
+    def __init__(self, config: VAEConfig, channels: int, **block):
         self.resnets = nnx.List([ResidualBlock(channels, channels, **block) for _ in range(2)])
         if config.mid_attention:
-            self.attentions = nnx.List([SpatialAttention(config, channels, rngs=rngs)])
+            self.attentions = nnx.List([SpatialAttention(config, channels, rngs=block["rngs"])])
         self.has_attention = config.mid_attention
 
     def __call__(self, x: Video) -> Video:
@@ -84,10 +95,9 @@ class Level(nnx.Module):
         return self.resample(x) if self.has_resample else x
 
 
-def _levels(config, widths, width_in, layers, resample, *, add_3d=False, rngs) -> list[Level]:
+def _levels(widths, width_in, layers, resample, **block) -> list[Level]:
     levels = []
     for i, width in enumerate(widths):
-        block: dict[str, Any] = dict(add_3d=add_3d, **_block(config, rngs))
         resnets = [ResidualBlock(width_in, width, **block)]
         resnets += [ResidualBlock(width, width, **block) for _ in range(layers - 1)]
         levels.append(Level(resnets, resample(width) if i < len(widths) - 1 else None))
@@ -100,18 +110,18 @@ class Encoder(nnx.Module):
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
         settings, widths = layer_settings(config, rngs), config.block_out_channels
+        block = _block(config, rngs)
         self.conv_in = Conv2d(3, widths[0], **settings)
         self.down_blocks = nnx.List(
             _levels(
-                config,
                 widths,
                 widths[0],
                 config.layers_per_block,
                 lambda width: Downsample(width, asymmetric=True, **settings),
-                rngs=rngs,
+                **block,
             )
         )
-        self.mid_block = MidBlock(config, widths[-1], add_3d=False, rngs=rngs)
+        self.mid_block = MidBlock(config, widths[-1], **block)
         self.conv_norm_out = GroupNorm(
             widths[-1], config.norm_num_groups, epsilon=EPSILON, **settings
         )
@@ -128,7 +138,7 @@ class ConditionFuse(nnx.Module):
     """Scale and shift of equation (1) from the low-resolution branch and the features."""
 
     def __init__(self, config: VAEConfig, channels: int, *, rngs: nnx.Rngs | None):
-        block, settings = _block(config, rngs), layer_settings(config, rngs)
+        block, settings = _block(config, rngs, decoder=True), layer_settings(config, rngs)
         self.shared = nnx.List(
             [
                 ResidualBlock(config.condition_channels + channels, channels, **block),
@@ -150,9 +160,11 @@ class Decoder(nnx.Module):
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
         settings, widths = layer_settings(config, rngs), config.block_out_channels[::-1]
+        block: dict[str, Any] = dict(add_3d=config.temporal, **_block(config, rngs, decoder=True))
+        if config.residual:
+            widths = widths[:1]
         self.conv_in = Conv2d(config.latent_channels, widths[0], **settings)
         if config.temporal:
-            block: dict[str, Any] = dict(add_3d=True, **_block(config, rngs))
             condition = config.condition_channels
             self.condition_in = nnx.List(
                 [
@@ -163,22 +175,21 @@ class Decoder(nnx.Module):
             self.condition_fuse = ConditionFuse(config, widths[0], rngs=rngs)
         self.temporal, self.residual = config.temporal, config.residual
         self.remat: Remat = config.remat
-        self.mid_block = MidBlock(config, widths[0], add_3d=config.temporal, rngs=rngs)
+        self.mid_block = MidBlock(config, widths[0], **block)
         self.up_blocks = nnx.List(
             _levels(
-                config,
                 widths,
                 widths[0],
                 config.layers_per_block + 1,
                 lambda width: Upsample(width, **settings),
-                add_3d=config.temporal,
-                rngs=rngs,
+                **block,
             )
         )
-        self.conv_norm_out = GroupNorm(
-            widths[-1], config.norm_num_groups, epsilon=EPSILON, **settings
+        self.conv_norm_out = group_norm_or_none(
+            widths[-1], block["groups"], epsilon=EPSILON, **settings
         )
-        self.conv_out = Conv2d(widths[-1], 3, **settings)
+        out = 3 * FACTOR**2 if config.residual else 3
+        self.conv_out = Conv2d(widths[-1], out, zero_init=config.residual, **settings)
 
     def features(
         self,
@@ -186,7 +197,7 @@ class Decoder(nnx.Module):
         low_res: Float[Array, "B T h w 3"] | None,
         weight: Array | float,
     ) -> Float[Array, "B T H W C"]:
-        """What the last convolution reads."""
+        """What the last convolution reads (at the latents' size with ``residual``)."""
         x = self.conv_in(latents)
         if self.temporal:
             assert low_res is not None, "the video decoder needs the low-resolution frames"
@@ -213,13 +224,13 @@ class Decoder(nnx.Module):
     def frames(
         self, features: Float[Array, "B T H W C"], low_res: Float[Array, "B T h w 3"] | None
     ) -> Float[Array, "B T H W 3"]:
-        """The last convolution, and with ``residual`` the enlarged low-resolution frames."""
+        """The last convolution; with ``residual`` shuffled and added to the enlarged frames."""
         out = self.conv_out(features)
         if not self.residual:
             return out
         assert low_res is not None
-        H, W = features.shape[2:4]
-        return out.astype(jnp.float32) + resize(low_res, H, W, bicubic_matrix)
+        added = pixel_shuffle(out.astype(jnp.float32), FACTOR)
+        return added + resize(low_res, *added.shape[2:4], bicubic_matrix)
 
 
 class VideoAutoencoder(nnx.Module):
