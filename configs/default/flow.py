@@ -14,9 +14,7 @@ def config() -> TrainConfig:
         stage="flow",
         data=DataConfig(directory="data", kind="flow", batch_size=6, frames=2, crop=128),
         raft=RAFTConfig.default_model(),
-        optimizer=OptimizerConfig(
-            learning_rate=8e-4, warmup_steps=50, ema_decay=0.99, decay_steps=950
-        ),
+        optimizer=OptimizerConfig(learning_rate=4e-4, ema_decay=0.998),
         validation=ValidationConfig(batches=4),
-        steps=1000,
+        steps=3000,
     )

@@ -5,8 +5,8 @@
 ``RECIPE`` is a video decoder's, such as ``configs/default/polish.py``; it names the work folders
 of the other stages. ``--workdir runs/polish/best.safetensors`` packs the network with the lowest
 validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as in ``train.py``.
-Of several ``--workdir`` the mean is packed: states of one run that are far apart (Wortsman et al.,
-ICML 2022). With the recipe of a flow network, that is added to a model.
+Of several ``--workdir`` the mean is packed (Wortsman et al., ICML 2022; Wang et al., ECCVW 2018,
+section 3.4); one that is given twice counts twice. With the recipe of a flow network, that is added to a model.
 ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already (``uav_jax.training.text``).
 """
 

@@ -46,7 +46,7 @@ class RAFTConfig:
             motion_channels=(96, 64, 48, 32),
             motion_out_channels=64,
             head_channels=64,
-            iterations=8,
+            iterations=10,
             **settings,
         )
 
