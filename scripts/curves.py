@@ -3,7 +3,7 @@
     python -m scripts.curves EVALUATION_CLIPS [--kind real] [--clips N] [--frames N]
 
 Steps, guidance, noise level; and what is left without the temporal layers' view of other frames
-(every frame alone) and what propagation along flow adds. Means over the clips, written as JSON too.
+(every frame alone). Means over the clips, written as JSON too.
 """
 
 import argparse
@@ -36,8 +36,8 @@ SWEEPS = {
     "noise_level": (0, 20, 100, 300),
 }
 
-ABLATION = {"every frame alone": "alone", "default": "default", "propagation": "propagated"}
-"""Without a view of other frames, as it is, and with latents propagated along flow too."""
+ABLATION = {"every frame alone": "alone", "default": "together"}
+"""Without a view of other frames, and as it is."""
 
 
 class FirstFrames(EvalClip):
@@ -117,7 +117,7 @@ def plot(found: dict, path: Path) -> None:
     shape = (len(MEASURES), len(SWEEPS) + 1)
     figure, axes = plt.subplots(*shape, figsize=(12, 9), sharey="row")
     for axis, measure in zip(axes[:, -1], MEASURES, strict=True):
-        axis.plot(list(ABLATION.values()), [found[name][measure] for name in ABLATION], "s")
+        axis.plot(list(ABLATION.values()), [found[name][measure] for name in ABLATION], "o")
         axis.grid(alpha=0.3)
     for column, (field, values) in zip(axes.T, SWEEPS.items(), strict=False):
         for axis, (measure, title) in zip(column, MEASURES.items(), strict=True):
@@ -148,8 +148,6 @@ def main() -> None:
 
     found["default"] = measured("default", defaults)
     found["every frame alone"] = measured("every frame alone", defaults, alone=True)
-    propagated = replace(defaults, propagation_steps=(defaults.inference_steps - 1,))
-    found["propagation"] = measured("propagation", propagated)
     for field, values in SWEEPS.items():
         found[field] = {}
         for value in values:

@@ -130,10 +130,11 @@ def to_published(
     return published | dict(extras or {})
 
 
-def fill(model: nnx.Module, parameters: Mapping[str, np.ndarray], network: str) -> nnx.Module:
-    """An abstract network with every variable set from ``parameters``.
+def fill(model: nnx.Module, parameters: dict[str, np.ndarray], network: str) -> nnx.Module:
+    """An abstract network with every variable set from ``parameters``, which is emptied.
 
-    Values are cast, on the host, to the dtype that the network stores them in. Raises
+    Values are cast, on the host, to the dtype that the network stores them in, and let go one by
+    one: of a mapped file no more than a tensor is held beside the network. Raises
     ``WeightError`` when names or shapes differ.
     """
     variables = flat_state(model)
@@ -149,7 +150,7 @@ def fill(model: nnx.Module, parameters: Mapping[str, np.ndarray], network: str) 
 
     def value(path, leaf):
         name = ".".join(map(str, path))
-        return leaf.replace(jax.device_put(parameters[name].astype(leaf.dtype, copy=False)))
+        return leaf.replace(jax.device_put(parameters.pop(name).astype(leaf.dtype, copy=False)))
 
     return nnx.merge(graph, nnx.map_state(value, state))
 
