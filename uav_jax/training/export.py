@@ -6,7 +6,8 @@
 of the other stages. ``--workdir runs/polish/best.safetensors`` packs the network with the lowest
 validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as in ``train.py``.
 Of several ``--workdir`` the mean is packed (Wortsman et al., ICML 2022; Wang et al., ECCVW 2018,
-section 3.4); one that is given twice counts twice. With the recipe of a flow network, that is added to a model.
+section 3.4); one that is given twice counts twice. With the recipe of a flow network, that network
+is added to a model.
 ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already (``uav_jax.training.text``).
 """
 

@@ -230,7 +230,8 @@ class Decoder(nnx.Module):
             return out
         assert low_res is not None
         added = pixel_shuffle(out.astype(jnp.float32), FACTOR)
-        return added + resize(low_res, *added.shape[2:4], bicubic_matrix)
+        H, W = added.shape[2:4]
+        return added + resize(low_res, H, W, bicubic_matrix)
 
 
 class VideoAutoencoder(nnx.Module):
