@@ -31,11 +31,9 @@ from uav_jax.layers.resample import (
 )
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.vae.config import VAEConfig
-from uav_jax.shapes import Video
+from uav_jax.shapes import UPSCALE, Video
 
 EPSILON = 1e-6
-FACTOR = 4
-"""Of the frames' size to the latents'."""
 
 
 def _block(config: VAEConfig, rngs: nnx.Rngs | None, *, decoder: bool = False) -> dict:
@@ -188,7 +186,7 @@ class Decoder(nnx.Module):
         self.conv_norm_out = group_norm_or_none(
             widths[-1], block["groups"], epsilon=EPSILON, **settings
         )
-        out = 3 * FACTOR**2 if config.residual else 3
+        out = 3 * UPSCALE**2 if config.residual else 3
         self.conv_out = Conv2d(widths[-1], out, zero_init=config.residual, **settings)
 
     def features(
@@ -229,7 +227,7 @@ class Decoder(nnx.Module):
         if not self.residual:
             return out
         assert low_res is not None
-        added = pixel_shuffle(out.astype(jnp.float32), FACTOR)
+        added = pixel_shuffle(out.astype(jnp.float32), UPSCALE)
         H, W = added.shape[2:4]
         return added + resize(low_res, H, W, bicubic_matrix)
 
