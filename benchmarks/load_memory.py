@@ -4,7 +4,7 @@
 
 Writes a checkpoint of the released size and form (a float32 ``.bin`` of 2.8 GB, seeded values) to
 a temporary folder, and loads it as bfloat16 in a process of its own. The peak is that process's,
-less what it held before (the interpreter and JAX).
+less what it holds right before (the interpreter and JAX).
 """
 
 import argparse
@@ -31,10 +31,10 @@ NAME = "unet"
 DTYPE = jnp.bfloat16
 
 
-def peak() -> int:
-    """Bytes that this process held at most so far."""
+def resident(kind: str) -> int:
+    """Bytes that this process holds (``VmRSS``) or held at most so far (``VmHWM``)."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+    return int(next(line for line in lines if line.startswith(kind)).split()[1]) * 1024
 
 
 def write(folder: Path) -> int:
@@ -52,10 +52,10 @@ def write(folder: Path) -> int:
 def load(folder: Path) -> None:
     """Loads it and prints how many bytes more this process held."""
     jax.block_until_ready(jnp.zeros(1))
-    before = peak()
+    before = resident("VmRSS")
     model = ModelFiles(folder, complete=False).load(NAME, dtype=DTYPE, param_dtype=DTYPE)
     jax.block_until_ready(nnx.state(model))
-    print(peak() - before)
+    print(resident("VmHWM") - before)
 
 
 def main() -> None:

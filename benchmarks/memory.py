@@ -3,12 +3,14 @@
     python benchmarks/memory.py [--json]
 
 Float32 values held at once per pixel and channel of the first level: the two constants that
-``uav_jax/pipeline/plan.py`` counts with.
+``uav_jax/pipeline/plan.py`` counts with, and the residual decoder's, which needs less.
 """
 
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -50,21 +52,23 @@ def main() -> None:
     options = parser.parse_args()
     unet, vae = UNetConfig.default_model(), VAEConfig.default_model(video=True)
     graph, state = split(lambda: VideoUNet(unet, rngs=None))
-    found: dict[str, list[float]] = {"unet": [], "decoder": []}
+    found: dict[str, list[float]] = {"unet": [], "decoder": [], "residual decoder": []}
     for rows, side in ((1, 32), (2, 32), (1, 64)):
         window = (rows, 8, side, side)
         text = video(1, 77, unet.cross_attention_dim)
         arguments = (video(*window, 4), video(*window, 3), NUMBER, NUMBER, text, REAL)
         values = temporary(guided.lower(graph, state, *arguments)) / 4
         found["unet"].append(values / (rows * 8 * side**2) / unet.block_out_channels[0])
-    graph, state = split(lambda: VideoAutoencoder(vae, rngs=None))
-    for side in (32, 64):
-        group = (1, 3, side, side)
-        lowered = decode_program.lower(graph, state, video(*group, 4), video(*group, 3), REAL)
-        pixels = 3 * side**2 * UPSCALE**2
-        found["decoder"].append(temporary(lowered) / 4 / pixels / vae.block_out_channels[0])
-    for name, constant in (("unet", UNET_VALUES), ("decoder", DECODER_VALUES)):
-        print(f"{name}: {', '.join(f'{v:.2f}' for v in found[name])}; counted with {constant}")
+    for name, config in (("decoder", replace(vae, residual=False)), ("residual decoder", vae)):
+        graph, state = split(partial(VideoAutoencoder, config, rngs=None))
+        for side in (32, 64):
+            group = (1, 3, side, side)
+            lowered = decode_program.lower(graph, state, video(*group, 4), video(*group, 3), REAL)
+            pixels = 3 * side**2 * UPSCALE**2
+            found[name].append(temporary(lowered) / 4 / pixels / vae.block_out_channels[0])
+    for name, values in found.items():
+        constant = UNET_VALUES if name == "unet" else DECODER_VALUES
+        print(f"{name}: {', '.join(f'{v:.2f}' for v in values)}; counted with {constant}")
     if options.json:
         print(json.dumps(found | {"ratio": max(found["unet"]) / UNET_VALUES}))
 

@@ -111,6 +111,8 @@ class TrainConfig:
             raise ValueError(f"lpips_stages {self.lpips_stages} is outside 1..5")
         if self.through_sampler and self.stage != "video_decoder":
             raise ValueError(f"stage {self.stage} has no sampler to learn through")
+        if self.vae and self.vae.residual and not (self.decoder_from or self.whole_decoder):
+            raise ValueError("a residual decoder from nothing needs whole_decoder=True to learn")
         if self.adversarial and self.stage != "video_decoder":
             raise ValueError(f"stage {self.stage} has no adversarial loss; video_decoder has")
         if self.stage not in needs:

@@ -51,6 +51,11 @@ class VAEConfig:
     @classmethod
     def from_published(cls, config: dict, **settings) -> "VAEConfig":
         """From ``vae_3d_config.json`` or ``vae_video_config.json``."""
+        if config.get("add_condition"):
+            raise ValueError(
+                "vae config: add_condition is of an earlier default model, whose decoder is gone; "
+                "train or download the model again"
+            )
         conditioned = bool(config.get("condition_img"))
         if conditioned != bool(config.get("use_temporal_block")):
             raise ValueError(
