@@ -31,18 +31,22 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def matmul_rate(repeats: int, size: int = 4096) -> float:
-    """FLOP/s of a float32 matrix product."""
-    x = jnp.ones((size, size))
+def matmul_rate(repeats: int, dtype: str = "float32") -> float:
+    """FLOP/s of a square matrix product, large enough for the device to be the limit."""
+    size = 4096 if jax.default_backend() == "cpu" else 8192
+    x = jax.random.normal(jax.random.key(0), (size, size), dtype)
     product = jax.jit(jnp.matmul)
     return 2 * size**3 / median_seconds(lambda: product(x, x), repeats)
 
 
 def report_rate(options: argparse.Namespace, gflop: float, call: Callable[[], object]) -> None:
-    """Reports what ``call`` reaches of this machine's rate, which is taken before and after it."""
-    before = matmul_rate(options.repeats)
+    """Reports what ``call`` reaches of this machine's rate, which is taken before and after it.
+
+    ``--dtype`` names the type of both.
+    """
+    before = matmul_rate(options.repeats, options.dtype)
     seconds = median_seconds(call, options.repeats)
-    rate = (before + matmul_rate(options.repeats)) / 2
+    rate = (before + matmul_rate(options.repeats, options.dtype)) / 2
     achieved = gflop * 1e9 / seconds
     values = {"seconds": seconds, "GFLOP/s": achieved / 1e9, "matmul GFLOP/s": rate / 1e9}
     report(options, {**values, "ratio": achieved / rate})

@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py [--json]
 
-Float32 values held at once per pixel and channel of the first level: the two constants that
-``uav_jax/pipeline/plan.py`` counts with, and the residual decoder's, which needs less.
+Float32 values held at once per pixel and channel of the first level: the constants that
+``uav_jax/pipeline/plan.py`` counts with.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.pipeline.decode import decode_program
-from uav_jax.pipeline.plan import DECODER_VALUES, UNET_VALUES
+from uav_jax.pipeline.plan import DECODER_VALUES, RESIDUAL_DECODER_VALUES, UNET_VALUES
 from uav_jax.shapes import UPSCALE
 
 NUMBER, REAL = (jax.ShapeDtypeStruct((), t) for t in (jnp.int32, jnp.float32))
@@ -59,15 +59,15 @@ def main() -> None:
         arguments = (video(*window, 4), video(*window, 3), NUMBER, NUMBER, text, REAL)
         values = temporary(guided.lower(graph, state, *arguments)) / 4
         found["unet"].append(values / (rows * 8 * side**2) / unet.block_out_channels[0])
-    for name, config in (("decoder", replace(vae, residual=False)), ("residual decoder", vae)):
+    for name, config in (("decoder", replace(vae, residual_blocks=0)), ("residual decoder", vae)):
         graph, state = split(partial(VideoAutoencoder, config, rngs=None))
         for side in (32, 64):
             group = (1, 3, side, side)
             lowered = decode_program.lower(graph, state, video(*group, 4), video(*group, 3), REAL)
             pixels = 3 * side**2 * UPSCALE**2
             found[name].append(temporary(lowered) / 4 / pixels / vae.block_out_channels[0])
-    for name, values in found.items():
-        constant = UNET_VALUES if name == "unet" else DECODER_VALUES
+    constants = (UNET_VALUES, DECODER_VALUES, RESIDUAL_DECODER_VALUES)
+    for (name, values), constant in zip(found.items(), constants, strict=True):
         print(f"{name}: {', '.join(f'{v:.2f}' for v in values)}; counted with {constant}")
     if options.json:
         print(json.dumps(found | {"ratio": max(found["unet"]) / UNET_VALUES}))

@@ -5,11 +5,14 @@
 Compiles the U-Net's call (``rows`` windows of 8 frames of ``tile`` x ``tile`` latents a chip, both
 prompts, bfloat16) with libtpu (extra "tpu") and reports a chip's memory, FLOPs, collectives and the
 compiler's own estimate. Tiles of any frame are such rows, so the frame's size does not matter.
+With ``--reused`` it is the call of a step that has its deep features from an earlier one
+(``--deep_reuse``).
 """
 
 import argparse
 import json
 import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +33,7 @@ def main() -> None:
     parser.add_argument("--topology", default="v5e:2x4")
     parser.add_argument("--tile", type=int, default=64)
     parser.add_argument("--rows", type=int, default=2, help="of a chip")
+    parser.add_argument("--reused", action="store_true", help="deep features of an earlier step")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     description = topologies.get_topology_desc(platform="tpu", topology_name=options.topology)
@@ -55,8 +59,12 @@ def main() -> None:
         shape((2, 77, config.cross_attention_dim), jnp.bfloat16),
         shape((), jnp.float32),
     )
+    deep = ()
+    if options.reused:
+        _, deep = jax.eval_shape(partial(guided, keep=True), *arguments)
+        deep = tuple(shape(v.shape, v.dtype, divided) for v in deep)
     start = time.monotonic()
-    compiled = guided.lower(*arguments).compile()
+    compiled = guided.lower(*arguments, deep).compile()
     seconds = time.monotonic() - start
     memory, text = compiled.memory_analysis(), compiled.as_text() or ""
     found = collectives(text)

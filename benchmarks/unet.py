@@ -1,8 +1,9 @@
 """The released U-Net against this machine's matrix products.
 
-    python benchmarks/unet.py [--json]
+    python benchmarks/unet.py [--json] [--dtype bfloat16]
 
-Batch 2 x 8 frames x 32 x 32 latents, float32, seeded weights (4 GB of memory and more).
+Batch 2 x 8 frames x 32 x 32 latents, seeded weights (4 GB of memory and more), float32 unless
+another type is asked for.
 """
 
 import jax
@@ -19,8 +20,8 @@ GFLOP = 1842
 
 def main() -> None:
     """Prints seconds, GFLOP/s and the ratio."""
-    options = parse(__doc__)
-    config = UNetConfig.released()
+    options = parse(__doc__, dtype="float32")
+    config = UNetConfig.released(dtype=options.dtype, param_dtype=options.dtype)
     unet = nnx.jit(lambda: VideoUNet(config, rngs=nnx.Rngs(0)))()
     keys = jax.random.split(jax.random.key(0), 3)
     inputs = (
