@@ -1,5 +1,7 @@
 """Records and batches: their form, and that order, start and seed decide everything."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +64,43 @@ def test_shares_of_two_hosts_make_up_the_batch_of_one(folder):
 def test_the_seed_changes_the_records(folder):
     a, b = (next(batches(config(folder, seed=seed)))["target"] for seed in (0, 1))
     assert not np.array_equal(a, b)
+
+
+def test_frames_before_a_clip_are_degraded_with_it_and_left_out(folder):
+    clean = DegradationConfig(clean_probability=1.0)
+    settings = config(folder, frames=2, lead=5, degradation=clean)
+    collection = places("photos", folder)
+    for index in range(6):
+        record = make_record(settings, collection, index, Unusable(0))
+        assert record["target"].shape == (2, 32, 32, 3)
+        for frame, reduced in zip(record["target"], record["low_quality"], strict=True):
+            same = Image.fromarray(frame).resize((8, 8), Image.Resampling.BICUBIC)
+            np.testing.assert_array_equal(same, reduced)
+
+
+def test_after_a_lead_compression_leaves_less(folder):
+    """The frames that follow a coded video's first one are coded worse."""
+    plain = replace(DegradationConfig.mild().first, blur_probability=0, noise_probability=0)
+    plain = replace(plain, jpeg_probability=0, resize=(0, 0, 1))
+    coded = DegradationConfig(
+        first=plain,
+        second_probability=0,
+        video_crf=(30, 30),
+        mpeg4_probability=0,
+        final_sinc_probability=0,
+    )
+    collection = places("photos", folder)
+    errors = []
+    for lead in (0, 8):
+        settings = config(folder, frames=1, lead=lead, crop=64, degradation=coded)
+        records = [make_record(settings, collection, i, Unusable(0)) for i in range(20)]
+        reduced = [np.asarray(Image.fromarray(r["target"][0]).resize((16, 16))) for r in records]
+        differences = [
+            np.abs(r["low_quality"][0].astype(float) - x)
+            for r, x in zip(records, reduced, strict=True)
+        ]
+        errors.append(np.mean(differences))
+    assert errors[1] > errors[0]
 
 
 def test_prompts_are_drawn_as_often_as_asked(folder):

@@ -72,3 +72,18 @@ def test_photos_are_reduced_where_they_are_large_enough(album):
     whole = deviation(None, 80).mean()
     assert deviation(PLAIN, 80).min() < 0.7 * whole, "white noise fades with the size"
     np.testing.assert_allclose(deviation(PLAIN, 240), whole, rtol=0.02)
+
+
+def test_the_more_detailed_part_is_taken_as_often_as_asked(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name, spread in (("flat", 2), ("rough", 60)):
+        noise = np.random.default_rng(0).integers(128 - spread, 128 + spread, (200, 200, 3))
+        np.save(tmp_path / "photos" / f"{name}.npy", noise.astype(np.uint8))
+    rough = []
+    for often in (0.0, 1.0):
+        variety = replace(PLAIN, contrast=(1.0, 1.0), detailed_probability=often)
+        (album,) = places("photos", str(tmp_path), variety=variety)
+        clips = [album.cut(rng, 1, 32)[0] for rng in generators(40)]
+        rough.append(np.mean([clip.std() > 10 for clip in clips]))
+    assert 0.25 < rough[0] < 0.7, "a part of either photograph"
+    assert rough[1] > rough[0] + 0.1

@@ -165,10 +165,11 @@ class Album:
         return str(self.paths[0].parent)
 
     def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
-        """See ``Place``: of regions of two photographs mostly the one with more detail."""
+        """See ``Place``: of regions of two photographs often the more detailed one."""
         size = 2 * crop + 8 * frames
         regions = [self.region(rng, size) for _ in range(2)]
-        region = max(regions, key=_detail) if rng.random() < 0.75 else regions[0]
+        often = self.variety.detailed_probability if self.variety else 0.75
+        region = max(regions, key=_detail) if rng.random() < often else regions[0]
         if self.variety:
             region = varied(region, self.variety, rng)
         camera = random_path(rng, region, crop, crop, frames)

@@ -175,7 +175,7 @@ def compress(
         if codec == "libx264":
             # x264's macroblock tree reads memory that nobody wrote: now and then a clip came out
             # differently, and a resumed run was no longer the uninterrupted one.
-            options |= {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
+            options |= {"threads": "1", "x264-params": "mbtree=0"}
         stream.options = options
         for frame in padded:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))

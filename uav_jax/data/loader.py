@@ -27,6 +27,8 @@ class DataConfig:
     kind: str = "photos"  # or "videos", "frames", "webvid", "tfds"; "flow": pairs with their flow
     batch_size: int  # over all hosts
     frames: int = 1
+    lead: int = 0  # up to so many frames before a clip are degraded with it: a video's first frames
+    # are coded better than what follows
     crop: int = 128  # high-resolution pixels, a multiple of 4
     low_quality: bool = True  # whether degraded frames are needed at all
     added_prompt: str = "best quality, extremely detailed"  # behind every caption
@@ -43,6 +45,8 @@ class DataConfig:
     def __post_init__(self):
         if self.crop % 4:
             raise ValueError(f"crop {self.crop} is not a multiple of 4")
+        if self.lead < 0:
+            raise ValueError(f"lead {self.lead} is negative")
         if self.workers < 0:
             raise ValueError(f"workers {self.workers} is negative")
 
@@ -82,28 +86,33 @@ def make_record(
         (album,) = collection
         frames, flow = moving_pair(album, rng, config.crop)  # pyright: ignore
         return {"target": frames, "flow": flow, "prompt": "", "index": np.array(index)}
-    clip, caption = _usable_clip(config, collection, rng, unusable)
+    lead = int(rng.integers(config.lead + 1)) if config.lead else 0
+    clip, caption = _usable_clip(config, collection, rng, unusable, lead)
     if rng.random() < 0.5:
         clip = np.ascontiguousarray(clip[:, :, ::-1])
     draw = rng.random()
-    target, prompt = clip, caption + config.added_prompt
+    target, prompt = clip[lead:], caption + config.added_prompt
     if draw < config.negative_probability:
-        target, prompt = degrade_target(clip, rng), config.negative_prompt
+        target, prompt = degrade_target(target, rng), config.negative_prompt
     elif draw < config.negative_probability + config.empty_probability:
         prompt = ""
     record = {"target": target, "prompt": prompt, "index": np.int64(index)}
     if config.low_quality:
-        record["low_quality"] = degrade(clip, config.degradation, rng)
+        record["low_quality"] = degrade(clip, config.degradation, rng)[lead:]
     return record
 
 
 def _usable_clip(
-    config: DataConfig, collection: list[Place], rng: np.random.Generator, unusable: Unusable
+    config: DataConfig,
+    collection: list[Place],
+    rng: np.random.Generator,
+    unusable: Unusable,
+    lead: int,
 ) -> tuple[np.ndarray, str]:
     while True:
         place = collection[rng.integers(len(collection))]
         try:
-            return place.cut(rng, config.frames, config.crop)
+            return place.cut(rng, lead + config.frames, config.crop)
         except UnusableClip as error:
             unusable.report(place.name, error, len(collection))
 

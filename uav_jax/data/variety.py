@@ -24,6 +24,7 @@ class VarietyConfig:
     contrast: tuple[float, float] = (0.8, 1.7)  # factor around the part's mean, for every other one
     tint: float = 0.12  # of every channel's gain, up or down
     drawing_probability: float = 0.4
+    detailed_probability: float = 0.75  # of taking the more detailed of two parts
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
