@@ -2,8 +2,8 @@
 
     python -m scripts.curves EVALUATION_CLIPS [--kind real] [--clips N] [--frames N]
 
-Steps, guidance, noise level; and what is left without the temporal layers' view of other frames
-(every frame alone). Means over the clips, written as JSON too.
+Steps, guidance, noise level; what is left without the temporal layers' view of other frames (every
+frame alone), and what propagation along optical flow adds. Means over the clips, also as JSON.
 """
 
 import argparse
@@ -33,11 +33,15 @@ MEASURES = {
 SWEEPS = {
     "inference_steps": (1, 2, 4),
     "guidance_scale": (1.0, 3.0, 6.0, 9.0),
-    "noise_level": (0, 20, 100, 300),
+    "noise_level": (0, 3, 10, 20, 40, 60),
 }
 
-ABLATION = {"every frame alone": "alone", "default": "together"}
-"""Without a view of other frames, and as it is."""
+ABLATION = {
+    "every frame alone": "alone",
+    "no propagation": "together",
+    "propagation": "propagated",
+}
+"""Without a view of other frames, with it, and with latents that follow optical flow as well."""
 
 
 class FirstFrames(EvalClip):
@@ -147,7 +151,13 @@ def main() -> None:
         return values
 
     found["default"] = measured("default", defaults)
-    found["every frame alone"] = measured("every frame alone", defaults, alone=True)
+    still = replace(defaults, propagation_steps=())
+    found["every frame alone"] = measured("every frame alone", still, alone=True)
+    last = (defaults.inference_steps - 1,)
+    for name, steps in (("no propagation", ()), ("propagation", last)):
+        same = defaults.propagation_steps == steps
+        settings = replace(defaults, propagation_steps=steps)
+        found[name] = found["default"] if same else measured(name, settings)
     for field, values in SWEEPS.items():
         found[field] = {}
         for value in values:

@@ -12,7 +12,7 @@ from uav_jax.training.config import TrainConfig, ValidationConfig
 
 def config() -> TrainConfig:
     """Clips of 3 frames, 96 pixels, from a folder of good videos; the U-Net stays as it is."""
-    base = load_recipe(Path(__file__).with_name("polish.py"))
+    base = load_recipe(Path(__file__).with_name("anneal.py"))
     return replace(
         base,
         data=replace(

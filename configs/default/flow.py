@@ -12,9 +12,9 @@ def config() -> TrainConfig:
     """Pairs of 128 x 128 pixels with up to 12 pixels of motion and occlusion."""
     return TrainConfig(
         stage="flow",
-        data=DataConfig(directory="data", kind="flow", batch_size=6, frames=2, crop=128),
+        data=DataConfig(directory="data", kind="flow", batch_size=16, frames=2, crop=128),
         raft=RAFTConfig.default_model(),
-        optimizer=OptimizerConfig(learning_rate=4e-4, ema_decay=0.998),
+        optimizer=OptimizerConfig(learning_rate=4e-4, ema_decay=0.998, decay_steps=2900),
         validation=ValidationConfig(batches=4),
         steps=3000,
     )

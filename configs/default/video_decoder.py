@@ -1,6 +1,8 @@
-"""The video decoder of the default model, from nothing, on latents that its U-Net makes.
+"""The default model's last run: the video decoder from nothing, and the U-Net with it.
 
 python train.py configs/default/video_decoder.py --workdir runs/video_decoder
+
+Meant for one GPU; see docs/default_model.md for how long it took.
 """
 
 from dataclasses import replace
@@ -12,11 +14,21 @@ from uav_jax.diffusion.schedule import ScheduleConfig
 from uav_jax.models.clip.config import TextEncoderConfig
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
-from uav_jax.training.config import OptimizerConfig, TrainConfig, ValidationConfig
+from uav_jax.training.config import (
+    AdversarialConfig,
+    OptimizerConfig,
+    TrainConfig,
+    ValidationConfig,
+)
 
 
 def config() -> TrainConfig:
-    """Clips of 3 frames (a decode group), 96 pixels, L1, the U-Net in the one step it will take."""
+    """L1, LPIPS, changes over time and a discriminator, through the one sampling step.
+
+    Clips of 3 frames (a decode group) of 128 pixels. At noise level 0 only fidelity counts, from 60
+    on everything (``full_perception_level``). LPIPS's window is smaller than the crop and moves by
+    single pixels, so that VGG's pooling meets the latents' grid at any offset.
+    """
     mild = DegradationConfig.mild()
     degradation = replace(
         mild,
@@ -30,9 +42,11 @@ def config() -> TrainConfig:
         stage="video_decoder",
         data=DataConfig(
             directory="data",
-            batch_size=8,
+            batch_size=16,
             frames=3,
-            crop=96,
+            crop=128,
+            negative_probability=0.1,
+            empty_probability=0.1,
             degradation=degradation,
             variety=VarietyConfig(),
         ),
@@ -42,13 +56,22 @@ def config() -> TrainConfig:
         unet=UNetConfig.default_model(),
         text_encoder=TextEncoderConfig.default_model(),
         schedule=ScheduleConfig(timestep_spacing="trailing"),
-        optimizer=OptimizerConfig(learning_rate=8e-4, warmup_steps=50, ema_decay=0.99),
-        validation=ValidationConfig(batches=2),
+        optimizer=OptimizerConfig(
+            learning_rate=5e-4, warmup_steps=200, ema_decay=0.999, decay_steps=7800
+        ),
+        validation=ValidationConfig(batches=2, noise_level=40),
         noise_levels=(0, 60),
+        full_perception_level=60,
         sampling_steps=1,
         true_latents=0.0,
         whole_decoder=True,
-        lpips_weight=0.0,
-        steps=1000,
-        checkpoint_every=200,
+        through_sampler=True,
+        lpips_weight=3.0,
+        lpips_stages=5,
+        lpips_window=96,
+        lpips_frames=1,
+        change_weight=0.3,
+        adversarial=AdversarialConfig(start_step=2000, weight=0.4),
+        steps=4160,
+        checkpoint_every=1000,
     )

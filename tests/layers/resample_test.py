@@ -10,7 +10,6 @@ from uav_jax.layers.resample import (
     bilinear_matrix,
     nearest,
     pixel_shuffle,
-    pixel_unshuffle,
     resize,
 )
 
@@ -49,4 +48,3 @@ def test_pixels_are_shuffled_as_in_pytorch_and_back():
     assert y.shape == (2, 9, 12, 2)
     for c, i, j in np.ndindex(2, 3, 3):
         assert np.array_equal(y[:, i::3, j::3, c], x[..., c * 9 + i * 3 + j])
-    assert np.array_equal(pixel_unshuffle(y, 3), x)

@@ -26,7 +26,7 @@ PLAIN = VAEConfig(
     condition_channels=8,
     mid_attention=False,
 )
-RESIDUAL = replace(PLAIN, residual=True)
+RESIDUAL = replace(PLAIN, residual_blocks=2)
 MAKE = partial(VideoAutoencoder, RESIDUAL)
 
 
@@ -66,15 +66,16 @@ def test_places_far_away_change_nothing():
 
 
 def test_published_configurations_have_no_such_key():
-    assert "residual_decoder" not in PLAIN.to_published()
+    assert "residual_blocks" not in PLAIN.to_published()
     assert VAEConfig.from_published(PLAIN.to_published()) == PLAIN
     assert VAEConfig.from_published(RESIDUAL.to_published()) == RESIDUAL
     assert PLAIN.image() == RESIDUAL.image() == replace(PLAIN, condition_channels=0)
 
 
-def test_an_earlier_default_model_is_refused():
-    with pytest.raises(ValueError, match="add_condition"):
-        VAEConfig.from_published(PLAIN.to_published() | {"add_condition": True})
+@pytest.mark.parametrize("key", ["add_condition", "residual_decoder"])
+def test_an_earlier_default_model_is_refused(key):
+    with pytest.raises(ValueError, match=key):
+        VAEConfig.from_published(PLAIN.to_published() | {key: True})
 
 
 def test_from_nothing_the_image_layers_must_learn_too(tmp_path):

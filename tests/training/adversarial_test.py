@@ -14,7 +14,7 @@ from uav_jax.models.discriminator.model import PatchDiscriminator
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.training.config import AdversarialConfig, OptimizerConfig
-from uav_jax.training.decoder import Adversary
+from uav_jax.training.decoder import Adversary, perceptual_importance
 from uav_jax.training.functional import Functional
 from uav_jax.training.losses import (
     adaptive_weight,
@@ -38,7 +38,7 @@ RELATIVE = 1e-4
 @pytest.fixture(scope="module", params=[False, True], ids=["published", "residual"])
 def setting(request):
     """(autoencoder, its parameters, discriminator, its parameters, latents, low_res, target)."""
-    residual = dict(residual=True, mid_attention=False) if request.param else {}
+    residual = dict(residual_blocks=2, mid_attention=False) if request.param else {}
     make_vae = partial(VideoAutoencoder, replace(VAE, **residual))
     make_scores = partial(PatchDiscriminator, CONFIG.discriminator)
     rng = np.random.RandomState(0)
@@ -56,7 +56,7 @@ def objective(setting):
     vae, weights, scores, score_weights, latents, low_res, target = setting
     adversary = Adversary(scores, CONFIG)
 
-    def loss(weights, score_weights, step):
+    def loss(weights, score_weights, step, importance):
         decoder = vae.bind(weights).decoder
         features = decoder.features(vae.bind(weights).post_quant_conv(latents), low_res, 1.0)
         return adversary.loss(
@@ -67,10 +67,11 @@ def objective(setting):
             target,
             lambda decoded: (mean_absolute_error(decoded, target), {}),
             step,
+            importance,
         )
 
     both = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
-    return lambda step: both(weights, score_weights, step)
+    return lambda step, importance=1.0: both(weights, score_weights, step, jnp.full(1, importance))
 
 
 def decoded(setting, weights):
@@ -118,10 +119,28 @@ def test_after_its_start_the_gradient_is_that_of_equation_1(setting, objective):
     assert relative_error(gradients[1], jax.jit(jax.grad(hinge))(score_weights)) < RELATIVE
 
 
+def test_the_adversarial_loss_counts_by_importance(objective):
+    """The adaptive weight keeps its part of the gradient up until it counts for nothing."""
+    _, (none, _) = objective(5, importance=0.0)
+    _, (plain, _) = objective(4)
+    assert relative_error(none, plain) < RELATIVE
+    (_, metrics), (half, _) = objective(5, importance=0.5)
+    (_, full), _ = objective(5)
+    assert float(metrics["adversarial"]) == pytest.approx(0.5 * float(full["adversarial"]))
+    assert relative_error(half, plain) > 0.1
+
+
+def test_importance_grows_with_the_noise_level():
+    levels = jnp.array([0, 15, 30, 60])
+    assert perceptual_importance(levels, 30).tolist() == [0, 0.5, 1, 1]
+    assert perceptual_importance(levels, None) is None
+
+
 def test_hinge_losses_equal_the_formula():
-    real, fake = jnp.array([2.0, 0.5]), jnp.array([-3.0, 0.25])
+    real, fake = (jnp.array(v).reshape(2, 1, 1, 1, 1) for v in ([2.0, 0.5], [-3.0, 0.25]))
     assert float(hinge_discriminator_loss(real, fake)) == pytest.approx(0.5 * (0.25 + 0.625))
     assert float(generator_loss(fake)) == pytest.approx(1.375)
+    assert float(generator_loss(fake, jnp.array([0.5, 1.0]))) == pytest.approx(0.625)
 
 
 def test_the_adaptive_weight_is_the_gradients_ratio_and_bounded():

@@ -15,8 +15,8 @@ LARGE = str(FOLDER / "unet_temporal.py")
 @pytest.mark.parametrize("path", sorted((FOLDER / "default").glob("*.py")), ids=lambda p: p.stem)
 def test_every_small_recipe_loads_and_is_named_for_its_stage(path):
     recipe = load_recipe(path)
-    named = "finetune" if recipe.data.kind == "videos" else recipe.stage
-    assert path.stem == ("polish" if recipe.through_sampler else named)
+    goes_on = "finetune" if recipe.data.kind == "videos" else "anneal"
+    assert path.stem == (goes_on if recipe.decoder_from else recipe.stage)
 
 
 def test_a_dry_run_counts_the_released_size(capsys):

@@ -1,5 +1,8 @@
 """Resampling, each function with PyTorch's exact sampling positions."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
@@ -72,11 +75,6 @@ def pixel_shuffle(x: Float[Array, "*batch h w K"], factor: int) -> Float[Array, 
     return rearrange(x, "... h w (c a b) -> ... (h a) (w b) c", a=factor, b=factor)
 
 
-def pixel_unshuffle(x: Float[Array, "*batch H W C"], factor: int) -> Float[Array, "*batch h w K"]:
-    """The inverse of ``pixel_shuffle``."""
-    return rearrange(x, "... (h a) (w b) c -> ... h w (c a b)", a=factor, b=factor)
-
-
 class Downsample(nnx.Module):
     """3x3 convolution with stride 2; ``asymmetric`` pads right and bottom only (autoencoder)."""
 
@@ -115,3 +113,25 @@ class Upsample(nnx.Module):
     def __call__(self, x: Video, size: tuple[int, int] | None = None) -> Video:
         height, width = size or (2 * x.shape[2], 2 * x.shape[3])
         return self.conv(nearest(x, height, width))
+
+
+class SubPixelUpsample(nnx.Module):
+    """SiLU, a 3x3 convolution to four times the channels, and 2 x 2 pixels of each place.
+
+    Shi et al., CVPR 2016.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        dtype: DTypeLike,
+        param_dtype: DTypeLike,
+        rngs: nnx.Rngs | None,
+    ):
+        settings: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        self.conv = Conv2d(in_channels, 4 * out_channels, **settings)
+
+    def __call__(self, x: Video) -> Video:
+        return pixel_shuffle(self.conv(jax.nn.silu(x)), 2)

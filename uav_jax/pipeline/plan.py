@@ -20,7 +20,7 @@ from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.tiling import AUTOMATIC_FROM, Tile, blend_weights, plan_tiles
 from uav_jax.shapes import UPSCALE
 
-UNET_VALUES, DECODER_VALUES = 13.0, 8.5
+UNET_VALUES, DECODER_VALUES, RESIDUAL_DECODER_VALUES = 13.0, 8.5, 4.2
 """Float32 values held at once per pixel (of the level) and channel of the first level."""
 
 SMALLEST_TILE = 32
@@ -89,7 +89,8 @@ class Plan:
         rows = self.rows_at_once * frames * area
         denoising = UNET_VALUES * unet.block_out_channels[0] * rows * itemsize
         pixels = GROUP * area * UPSCALE**2
-        decoding = DECODER_VALUES * vae.block_out_channels[0] * pixels * 4
+        values = RESIDUAL_DECODER_VALUES if vae.residual else DECODER_VALUES
+        decoding = values * vae.block_out_channels[0] * pixels * 4
         return int(max(denoising, decoding))
 
 

@@ -74,6 +74,8 @@ class TrainConfig:
     sampling_steps: int = 4  # of the latents that the video decoder is trained on
     true_latents: float = 0.25  # fraction of the decoder's batches on encoded targets instead
     lpips_weight: float = 1.0
+    full_perception_level: int | None = None  # noise level below which LPIPS and the adversarial
+    # loss count less, in proportion: little noise asks for fidelity; None: they always count fully
     kl_weight: float = 1e-6
     min_snr: float | None = None  # gamma of min-SNR weighting (Hang et al., ICCV 2023); None: off
     whole_decoder: bool = False  # the video decoder's image layers learn too
@@ -93,7 +95,8 @@ class TrainConfig:
 
     def __post_init__(self):
         counts = ("steps", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints")
-        for name in (*counts, "lpips_window", "lpips_frames", "lpips_scales"):
+        optional = ("lpips_frames", "full_perception_level")
+        for name in (*counts, *optional, "lpips_window", "lpips_scales"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is not positive")
         if self.data.batch_size % self.accumulate:

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from uav_jax.layers.conv import conv2d
-from uav_jax.layers.resample import pixel_unshuffle
 from uav_jax.models.discriminator.model import PatchDiscriminator
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import Decoder, VideoAutoencoder
@@ -51,7 +50,6 @@ Reconstruction = Callable[[Video], tuple[Array, Metrics]]
 
 def last_layer_gradient(features: Video, kernel: Array, gradient: Video) -> Array:
     """Gradient to the kernel of the last convolution from the one to the frames."""
-    gradient = pixel_unshuffle(gradient, gradient.shape[2] // features.shape[2])
     images, grads = (x.reshape(-1, *x.shape[2:]) for x in (features, gradient))
     _, pull = jax.vjp(lambda k: conv2d(images, k, 1, ((1, 1), (1, 1))), kernel)
     return pull(grads.astype(images.dtype))[0].astype(jnp.float32)
@@ -73,6 +71,7 @@ class Adversary:
         target: Video,
         reconstruction: Reconstruction,
         step: Array,
+        importance: Array | None,
     ) -> tuple[Array, Metrics]:
         """Equation (1) on the frames that ``features`` become, plus the discriminator's loss.
 
@@ -83,7 +82,7 @@ class Adversary:
         kernel = jax.lax.stop_gradient(decoder.conv_out.kernel[...].astype(features.dtype))
         still = self.discriminator.bind(jax.lax.stop_gradient(parameters))
         (value, metrics), pull = jax.value_and_grad(reconstruction, has_aux=True)(made)
-        adversarial, push = jax.value_and_grad(lambda x: generator_loss(still(x)))(made)
+        adversarial, push = jax.value_and_grad(lambda x: generator_loss(still(x), importance))(made)
         ratio = adaptive_weight(
             last_layer_gradient(features, kernel, pull),
             last_layer_gradient(features, kernel, push),
@@ -98,8 +97,17 @@ class Adversary:
         return scalar, {"loss": value, **metrics, **reported}
 
 
+def perceptual_importance(level: Array, full_level: int | None) -> Array | None:
+    """How much LPIPS and the adversarial loss count for clips ``(B,)`` of a noise level.
+
+    In proportion to the level up to ``full_level``, from where on they count fully: little noise
+    asks for fidelity, much for detail. None, which is 1 for all, without such a level.
+    """
+    return None if full_level is None else jnp.minimum(level / full_level, 1.0)
+
+
 def _reconstruction(
-    config: TrainConfig, weights: Parameters, target: Video, key: Array
+    config: TrainConfig, weights: Parameters, target: Video, importance: Array | None, key: Array
 ) -> Reconstruction:
     """The recipe's loss of decoded frames, apart from the adversarial one."""
     place = jax.random.uniform(key, (3,))
@@ -114,6 +122,7 @@ def _reconstruction(
         scales=config.lpips_scales,
         change_weight=config.change_weight,
         place=place,
+        importance=importance,
     )
 
 
@@ -168,13 +177,16 @@ def video_decoder(config: TrainConfig, source: Source) -> Task:
             latents = jax.lax.stop_gradient(latents)
         low_res = to_unit_range(batch["low_quality"])
         hidden = model.decoder.features(model.post_quant_conv(latents / scale), low_res, 1.0)
+        importance = perceptual_importance(level, config.full_perception_level)
         reconstruction = _reconstruction(
-            config, part("lpips", frozen), target, jax.random.fold_in(key, len(keys))
+            config, part("lpips", frozen), target, importance, jax.random.fold_in(key, len(keys))
         )
         if adversary is None:
             return reconstruction(model.decoder.frames(hidden, low_res).astype(jnp.float32))
         scores = part("discriminator", trained)
-        return adversary.loss(scores, model.decoder, hidden, low_res, target, reconstruction, step)
+        return adversary.loss(
+            scores, model.decoder, hidden, low_res, target, reconstruction, step, importance
+        )
 
     def sample(trained: Parameters, frozen: Parameters, batch: Batch, key: Array) -> Video:
         model = vae.bind({**own(trained), **part("vae", frozen)})

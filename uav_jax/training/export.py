@@ -1,9 +1,9 @@
 """Packs trained stages as a model directory in the released layout, float16.
 
-    python -m uav_jax.training.export RECIPE --workdir runs/polish OUT
+    python -m uav_jax.training.export RECIPE --workdir runs/anneal OUT
 
-``RECIPE`` is a video decoder's, such as ``configs/default/polish.py``; it names the work folders
-of the other stages. ``--workdir runs/polish/best.safetensors`` packs the network with the lowest
+``RECIPE`` is a video decoder's, such as ``configs/default/anneal.py``; it names the work folders
+of the other stages. ``--workdir runs/anneal/best.safetensors`` packs the network with the lowest
 validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as in ``train.py``.
 Of several ``--workdir`` the mean is packed (Wortsman et al., ICML 2022; Wang et al., ECCVW 2018,
 section 3.4); one that is given twice counts twice. With the recipe of a flow network, that network

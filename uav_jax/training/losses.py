@@ -44,8 +44,12 @@ def hinge_discriminator_loss(real: Array, fake: Array) -> Float[Array, ""]:
     return 0.5 * (jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake)))
 
 
-def generator_loss(fake: Array) -> Float[Array, ""]:
+def generator_loss(
+    fake: Float[Array, "B T h w 1"], importance: Float[Array, " B"] | None = None
+) -> Float[Array, ""]:
     """The generator's side of the hinge loss: made patches should score high."""
+    if importance is not None:
+        fake = fake * importance[:, None, None, None, None]
     return -jnp.mean(fake)
 
 
@@ -90,20 +94,20 @@ def perceptual_error(
     frames: int | None,
     scales: int,
     place: Float[Array, " 3"] | None,
-) -> Float[Array, ""]:
-    """LPIPS (VGG16, its first ``stages``) frame by frame, on a part; see ``reconstruction_loss``.
+) -> Float[Array, " B"]:
+    """LPIPS (VGG16, its first ``stages``) of every clip, on a part; see ``reconstruction_loss``.
 
-    The mean of that of the window and of the window at 1/2, 1/4, ... of its size (``scales``).
+    The mean over frames, of the window and of the window at 1/2, 1/4, ... of its size (``scales``).
     """
     images = [
         rearrange(_window(v, frames, window, place), "b t h w c -> (b t) h w c")
         for v in (prediction, target)
     ]
-    perceptual = jnp.mean(lpips(weights, *images, stages=stages))
+    perceptual = lpips(weights, *images, stages=stages)
     for _ in range(scales - 1):
         images = [_halved(x) for x in images]
-        perceptual += jnp.mean(lpips(weights, *images, stages=stages))
-    return perceptual / scales
+        perceptual += lpips(weights, *images, stages=stages)
+    return jnp.mean(perceptual.reshape(prediction.shape[0], -1), axis=1) / scales
 
 
 def reconstruction_loss(
@@ -118,17 +122,19 @@ def reconstruction_loss(
     scales: int = 1,
     change_weight: float = 0.0,
     place: Float[Array, " 3"] | None = None,
+    importance: Float[Array, " B"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """L1, weighted LPIPS (VGG16) and weighted change error; a weight of 0 computes nothing.
 
     LPIPS is taken on ``frames`` frames (None: all) of a square of ``window`` pixels, at ``place``
-    (fractions of the room there is in time, down and across; None: the middle).
+    (fractions of the room there is in time, down and across; None: the middle), and a clip's counts
+    by its ``importance`` (None: 1).
     RGB in [-1, 1]. Returns (loss, parts).
     """
     value = mean_absolute_error(prediction, target)
     parts = {"l1": value}
     if lpips_weight:
-        parts["lpips_vgg"] = perceptual_error(
+        perceptual = perceptual_error(
             prediction,
             target,
             weights,
@@ -138,7 +144,9 @@ def reconstruction_loss(
             scales=scales,
             place=place,
         )
-        value = value + lpips_weight * parts["lpips_vgg"]
+        parts["lpips_vgg"] = jnp.mean(perceptual)
+        weighted = perceptual if importance is None else perceptual * importance
+        value = value + lpips_weight * jnp.mean(weighted)
     if change_weight:
         parts["change"] = change_error(prediction, target)
         value = value + change_weight * parts["change"]

@@ -23,7 +23,7 @@ class VAEConfig:
     scaling_factor: float = 0.08333  # of latents between autoencoder and diffusion
     condition_channels: int = 0
     remat: Remat = "nothing"  # what the decoder's backward pass recomputes
-    residual: bool = False  # the video decoder is a residual super-resolution network (ours)
+    residual_blocks: int = 0  # of a video decoder that is a residual network (ours); 0: published
     mid_attention: bool = True  # single-head self-attention over H*W in both middle blocks
     dtype: DTypeLike = jnp.float32  # compute
     param_dtype: DTypeLike = jnp.float32  # storage
@@ -35,27 +35,38 @@ class VAEConfig:
                     f"{channels} channels are no multiple of {self.norm_num_groups} groups"
                 )
         if self.residual and not self.temporal:
-            raise ValueError("residual needs the low-resolution branch (condition_channels > 0)")
+            raise ValueError(
+                f"residual_blocks {self.residual_blocks} need the low-resolution branch "
+                "(condition_channels > 0)"
+            )
         if self.residual and self.mid_attention:
-            raise ValueError("residual is without attention (mid_attention)")
+            raise ValueError(
+                f"residual_blocks {self.residual_blocks} go without attention (mid_attention)"
+            )
 
     @property
     def temporal(self) -> bool:
         """Whether this is the video decoder."""
         return self.condition_channels > 0
 
+    @property
+    def residual(self) -> bool:
+        """Whether the video decoder is a residual super-resolution network."""
+        return self.residual_blocks > 0
+
     def image(self) -> "VAEConfig":
         """The plain autoencoder of the same size."""
-        return replace(self, condition_channels=0, residual=False)
+        return replace(self, condition_channels=0, residual_blocks=0)
 
     @classmethod
     def from_published(cls, config: dict, **settings) -> "VAEConfig":
         """From ``vae_3d_config.json`` or ``vae_video_config.json``."""
-        if config.get("add_condition"):
-            raise ValueError(
-                "vae config: add_condition is of an earlier default model, whose decoder is gone; "
-                "train or download the model again"
-            )
+        for earlier in ("add_condition", "residual_decoder"):
+            if config.get(earlier):
+                raise ValueError(
+                    f"vae config: {earlier} is of an earlier default model, whose decoder is gone; "
+                    "train or download the model again"
+                )
         conditioned = bool(config.get("condition_img"))
         if conditioned != bool(config.get("use_temporal_block")):
             raise ValueError(
@@ -72,7 +83,7 @@ class VAEConfig:
             scaling_factor=config["scaling_factor"],
             condition_channels=config["condition_channels"] if conditioned else 0,
             mid_attention=config.get("mid_block_add_attention", True),
-            residual=config.get("residual_decoder", False),
+            residual_blocks=config.get("residual_blocks", 0),
             **settings,
         )
 
@@ -103,7 +114,7 @@ class VAEConfig:
                 "use_temporal_block": True,
             }
         if self.residual:
-            config["residual_decoder"] = True
+            config["residual_blocks"] = self.residual_blocks
         return config
 
     @classmethod
@@ -130,6 +141,6 @@ class VAEConfig:
             condition_channels=64 if video else 0,
             mid_attention=False,
             scaling_factor=1.0,
-            residual=video,
+            residual_blocks=6 if video else 0,
             **settings,
         )

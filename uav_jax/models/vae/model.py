@@ -6,11 +6,15 @@ convolution, the low-resolution frames by spatial feature transform:
 
     f + w * (f * scale(c, f) + shift(c, f))                                                  (1)
 
-With ``residual`` (the default model) the video decoder is a residual super-resolution network
-(EDSR; Lim et al., CVPRW 2017): everything happens at the latents' size and without norms, the last
-convolution makes 4 x 4 pixels of each place, and they are added to the bicubically enlarged frames.
+With ``residual_blocks`` (the default model) the video decoder is a residual super-resolution
+network (EDSR; Lim et al., CVPRW 2017): its blocks work at the latents' size and without norms, two
+sub-pixel convolutions enlarge what they found, and the result is added to the bicubically enlarged
+frames.
 """
 
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax.numpy as jnp
@@ -24,14 +28,14 @@ from uav_jax.layers.norm import GroupNorm, group_norm_or_none
 from uav_jax.layers.remat import Remat, remat
 from uav_jax.layers.resample import (
     Downsample,
+    SubPixelUpsample,
     Upsample,
     bicubic_matrix,
-    pixel_shuffle,
     resize,
 )
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.vae.config import VAEConfig
-from uav_jax.shapes import UPSCALE, Video
+from uav_jax.shapes import Video
 
 EPSILON = 1e-6
 
@@ -81,7 +85,11 @@ class MidBlock(nnx.Module):
 class Level(nnx.Module):
     """The residual blocks of one resolution and the resampling behind them."""
 
-    def __init__(self, resnets: list[ResidualBlock], resample: Downsample | Upsample | None):
+    def __init__(
+        self,
+        resnets: list[ResidualBlock],
+        resample: Downsample | Upsample | SubPixelUpsample | None,
+    ):
         self.resnets = nnx.List(resnets)
         if resample is not None:
             self.resample = resample
@@ -101,6 +109,20 @@ def _levels(widths, width_in, layers, resample, **block) -> list[Level]:
         levels.append(Level(resnets, resample(width) if i < len(widths) - 1 else None))
         width_in = width
     return levels
+
+
+def _decoder_levels(config: VAEConfig, widths: Sequence[int], settings: dict, block: dict):
+    """Of the decoder: blocks at every size, or with ``residual_blocks`` at the latents' alone."""
+    if not config.residual:
+        layers = config.layers_per_block + 1
+        upsample = partial(Upsample, **settings)
+        return _levels(widths, widths[0], layers, upsample, **block)
+    width = widths[0]
+    blocks = [ResidualBlock(width, width, **block) for _ in range(config.residual_blocks)]
+    return [
+        Level(blocks if i == 0 else [], SubPixelUpsample(*pair, **settings))
+        for i, pair in enumerate(pairwise(widths))
+    ]
 
 
 class Encoder(nnx.Module):
@@ -159,8 +181,6 @@ class Decoder(nnx.Module):
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
         settings, widths = layer_settings(config, rngs), config.block_out_channels[::-1]
         block: dict[str, Any] = dict(add_3d=config.temporal, **_block(config, rngs, decoder=True))
-        if config.residual:
-            widths = widths[:1]
         self.conv_in = Conv2d(config.latent_channels, widths[0], **settings)
         if config.temporal:
             condition = config.condition_channels
@@ -174,20 +194,11 @@ class Decoder(nnx.Module):
         self.temporal, self.residual = config.temporal, config.residual
         self.remat: Remat = config.remat
         self.mid_block = MidBlock(config, widths[0], **block)
-        self.up_blocks = nnx.List(
-            _levels(
-                widths,
-                widths[0],
-                config.layers_per_block + 1,
-                lambda width: Upsample(width, **settings),
-                **block,
-            )
-        )
+        self.up_blocks = nnx.List(_decoder_levels(config, widths, settings, block))
         self.conv_norm_out = group_norm_or_none(
             widths[-1], block["groups"], epsilon=EPSILON, **settings
         )
-        out = 3 * UPSCALE**2 if config.residual else 3
-        self.conv_out = Conv2d(widths[-1], out, zero_init=config.residual, **settings)
+        self.conv_out = Conv2d(widths[-1], 3, zero_init=config.residual, **settings)
 
     def features(
         self,
@@ -195,7 +206,7 @@ class Decoder(nnx.Module):
         low_res: Float[Array, "B T h w 3"] | None,
         weight: Array | float,
     ) -> Float[Array, "B T H W C"]:
-        """What the last convolution reads (at the latents' size with ``residual``)."""
+        """What the last convolution reads."""
         x = self.conv_in(latents)
         if self.temporal:
             assert low_res is not None, "the video decoder needs the low-resolution frames"
@@ -222,14 +233,13 @@ class Decoder(nnx.Module):
     def frames(
         self, features: Float[Array, "B T H W C"], low_res: Float[Array, "B T h w 3"] | None
     ) -> Float[Array, "B T H W 3"]:
-        """The last convolution; with ``residual`` shuffled and added to the enlarged frames."""
+        """The last convolution; with ``residual_blocks`` added to the enlarged frames."""
         out = self.conv_out(features)
         if not self.residual:
             return out
         assert low_res is not None
-        added = pixel_shuffle(out.astype(jnp.float32), UPSCALE)
-        H, W = added.shape[2:4]
-        return added + resize(low_res, H, W, bicubic_matrix)
+        H, W = out.shape[2:4]
+        return out.astype(jnp.float32) + resize(low_res, H, W, bicubic_matrix)
 
 
 class VideoAutoencoder(nnx.Module):
