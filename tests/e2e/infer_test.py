@@ -19,7 +19,7 @@ from uav_jax.provenance import hash_path, hash_values
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY
 
 FAST = ["-s", "1", "-n", "20", "-g", "1"]
-NAME = "clip_n0_g1_s1.mp4"
+NAME = "clip_n20_g1_s1.mp4"
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_folder_of_videos_gives_one_result_each(clip, tmp_path):
         shutil.copy(clip, tmp_path / "in" / name)
     assert infer("-i", tmp_path / "in", "-o", tmp_path / "out", "--save_suffix", "x") == 0
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    results = [f"{clip}_n0_g1_s1_x{kind}" for clip in "ab" for kind in (".json", ".mp4")]
+    results = [f"{clip}_n20_g1_s1_x{kind}" for clip in "ab" for kind in (".json", ".mp4")]
     assert names == [*results, "summary.json"]
 
 
@@ -99,9 +99,9 @@ def test_a_folder_of_one_odd_frame_works_and_saves_pngs(tmp_path, height, width)
     (tmp_path / "shot").mkdir()
     Image.new("RGB", (width, height), (200, 100, 50)).save(tmp_path / "shot" / "1.png")
     assert infer("-i", tmp_path / "shot", "-o", tmp_path / "out", "--save_image") == 0
-    with Image.open(tmp_path / "out" / "shot_n0_g1_s1" / "0001.png") as image:
+    with Image.open(tmp_path / "out" / "shot_n20_g1_s1" / "0001.png") as image:
         assert image.size == (4 * width, 4 * height)
-    result = read_video(tmp_path / "out" / "shot_n0_g1_s1.mp4")
+    result = read_video(tmp_path / "out" / "shot_n20_g1_s1.mp4")
     assert result.frames.shape == (1, 4 * height, 4 * width, 3)
 
 
