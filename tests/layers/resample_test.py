@@ -42,7 +42,7 @@ def test_nearest_takes_floor_of_the_source_position():
     assert nearest(x, 10, 2)[0, :, 0, 0].tolist() == [i // 2 for i in range(10)]
 
 
-def test_pixels_are_shuffled_as_in_pytorch_and_back():
+def test_pixels_are_shuffled_as_in_pytorch():
     x = np.random.RandomState(0).standard_normal((2, 3, 4, 2 * 9)).astype(np.float32)
     y = pixel_shuffle(jnp.asarray(x), 3)
     assert y.shape == (2, 9, 12, 2)

@@ -1,7 +1,5 @@
 """Resampling, each function with PyTorch's exact sampling positions."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,17 +119,8 @@ class SubPixelUpsample(nnx.Module):
     Shi et al., CVPR 2016.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        dtype: DTypeLike,
-        param_dtype: DTypeLike,
-        rngs: nnx.Rngs | None,
-    ):
-        settings: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+    def __init__(self, in_channels: int, out_channels: int, **settings):
         self.conv = Conv2d(in_channels, 4 * out_channels, **settings)
 
-    def __call__(self, x: Video) -> Video:
+    def __call__(self, x: Float[Array, "B T h w Cin"]) -> Float[Array, "B T 2*h 2*w Cout"]:
         return pixel_shuffle(self.conv(jax.nn.silu(x)), 2)

@@ -75,6 +75,8 @@ class Adversary:
     ) -> tuple[Array, Metrics]:
         """Equation (1) on the frames that ``features`` become, plus the discriminator's loss.
 
+        In the adversarial part a clip counts by its ``importance`` ``(B,)`` (None: 1).
+
         The scalar carries the right gradients and has no meaning; the losses are in the metrics.
         """
         decoded = decoder.frames(features, low_res).astype(jnp.float32)
