@@ -41,6 +41,16 @@ def test_the_claim_of_a_dead_process_is_taken_over_and_cleaned_up(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_the_claim_of_a_dead_process_that_nobody_has_waited_for_is_dead(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=claim_and_die, args=(tmp_path,))
+    process.start()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with take(tmp_path, "a.mp4") as claim:
+        assert claim
+    process.join()
+    assert names(tmp_path) == []
+
+
 def test_a_process_that_was_given_the_same_number_later_does_not_revive_a_claim(tmp_path):
     owner = {"host": claims.socket.gethostname(), "process": os.getpid(), "started": "1"}
     (tmp_path / ".a.claim.1").write_text(json.dumps(owner))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from uav_jax.io.source import scan
 from uav_jax.io.video import read_video
 from uav_jax.jobs import video as module
 from uav_jax.jobs.estimate import describe
-from uav_jax.jobs.folder import run_folder, write_summary
+from uav_jax.jobs.folder import claimed, run_folder, write_summary
 from uav_jax.jobs.video import JobOptions, prepare, run_job
 from uav_jax.pipeline import plan as plan_module
 from uav_jax.pipeline.upscale import Upscaler
@@ -137,12 +138,26 @@ def test_a_run_killed_between_result_and_record_is_finished(upscaler, clip, tmp_
 
     target = tmp_path / "out.mkv"
     with monkeypatch.context() as patch:
-        patch.setattr(module.Journal, "remove", interrupt)
+        patch.setattr(module, "discard", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(upscaler, clip, target)
     target.with_suffix(".json").unlink()
     assert run(upscaler, clip, target) == target and target.with_suffix(".json").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_a_run_killed_after_its_result_left_is_cleared_away(
+    upscaler, clip, tmp_path, monkeypatch
+):
+    target = tmp_path / "out.mkv"
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "discard", lambda *_: None)
+        run(upscaler, clip, target)
+    dead = {"host": socket.gethostname(), "process": 0, "started": ""}
+    (tmp_path / ".out.mkv.claim.1").write_text(json.dumps(dead))
+    assert len(list(tmp_path.glob(".*"))) == 2
+    outcome = claimed(upscaler, job_of(upscaler, clip, target), silent)
+    assert outcome.state == "already there" and not list(tmp_path.glob(".*"))
 
 
 def test_frames_that_were_moved_before_a_kill_are_kept(upscaler, clip, tmp_path, monkeypatch):
@@ -151,7 +166,7 @@ def test_frames_that_were_moved_before_a_kill_are_kept(upscaler, clip, tmp_path,
 
     images = OutputFormat(codec="png")
     with monkeypatch.context() as patch:
-        patch.setattr(module.Journal, "remove", interrupt)
+        patch.setattr(module, "discard", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(upscaler, clip, tmp_path / "out", output=images)
     (record,) = (tmp_path / "out").glob("*.json")

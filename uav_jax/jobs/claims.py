@@ -54,11 +54,12 @@ def _claims(folder: Path, name: str) -> list[Path]:
 
 
 def _started(process: int) -> str | None:
-    """When a process of this machine began, in the kernel's ticks; None if there is none."""
+    """When a process of this machine began, in the kernel's ticks; None if it does not run."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
         return None
+    return None if state in "ZX" else rest[18]  # not a dead one that nobody has waited for
 
 
 def _alive(path: Path) -> bool:

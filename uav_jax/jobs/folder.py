@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from uav_jax.jobs.claims import take
+from uav_jax.jobs.journal import discard
 from uav_jax.jobs.video import Job, run_job
 from uav_jax.pipeline.runner import Progress
 from uav_jax.pipeline.upscale import Upscaler
@@ -50,13 +51,12 @@ def claimed(upscaler: Upscaler, job: Job, progress: Progress) -> Outcome:
     """Does a job unless it is done, or another process is at it. Raises what ``run_job`` raises."""
     source = job.source.path
     frames = job.source.frames
-    if job.is_done() and not job.options.overwrite:
-        return Outcome(source, "already there", job.target, frames=frames)
     claim = take(job.target.parent, job.target.name)
     if claim is None:
         return Outcome(source, "elsewhere", job.target)
     with claim:
-        if job.is_done() and not job.options.overwrite:  # finished just before the claim
+        if job.is_done() and not job.options.overwrite:
+            discard(job.target)  # left by a run that died between its result and its end
             return Outcome(source, "already there", job.target, frames=frames)
         started = time.monotonic()
         run_job(upscaler, job, progress)

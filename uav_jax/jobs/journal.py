@@ -25,6 +25,11 @@ def is_begun(target: Path, key: dict) -> bool:
     return _text(journal_folder(target) / KEY) == _key_text(key)
 
 
+def discard(target: Path) -> None:
+    """Removes what a run kept for going on, if there is anything."""
+    shutil.rmtree(journal_folder(target), ignore_errors=True)
+
+
 def _key_text(key: dict) -> str:
     return json.dumps(key, indent=1, sort_keys=True) + "\n"
 
@@ -85,10 +90,6 @@ class Journal:
                 int(name): jnp.asarray(values[name]) for name in values.files if name != "scene"
             }
             return int(values["scene"]), steps
-
-    def remove(self) -> None:
-        """The result is there: nothing of the journal is needed any more."""
-        shutil.rmtree(self.folder)
 
 
 def _text(path: Path) -> str | None:

@@ -16,7 +16,7 @@ from PIL import Image
 from uav_jax.io.encode import OutputFormat, encode_segment, join, quantised, rounded_size
 from uav_jax.io.scenes import find_cuts
 from uav_jax.io.source import FrameWindow, SourceInfo, scan
-from uav_jax.jobs.journal import Journal, is_begun
+from uav_jax.jobs.journal import Journal, discard, is_begun
 from uav_jax.jobs.overlap import consumed_beside, made_ahead
 from uav_jax.layers.resample import area_matrix, resize
 from uav_jax.pipeline.plan import Plan
@@ -328,7 +328,7 @@ def _publish(job: Job, journal: Journal) -> None:
     temporary = job.record_path.with_name(f".{job.record_path.name}.partial")
     temporary.write_text(json.dumps(job.record, indent=1) + "\n")
     temporary.replace(job.record_path)
-    journal.remove()
+    discard(job.target)
 
 
 def _replace_folder(made: Path, target: Path) -> None:
