@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from uav_jax.layers import attention as module
-from uav_jax.layers.attention import attention
+from uav_jax.layers.attention import attention, gelu
 from uav_jax.layers.embedding import relative_position_buckets, rotate
 
 ROUNDING = 1e-6
@@ -63,6 +63,14 @@ def test_attention_to_equal_keys_is_the_mean_of_the_values():
     q, k = jnp.ones((1, 3, 1, 2)), jnp.zeros((1, 4, 1, 2))
     v = jnp.arange(8.0).reshape(1, 4, 1, 2)
     assert jnp.allclose(attention(q, k, v), v.mean(1, keepdims=True))
+
+
+def test_gelu_is_exact_in_float32_and_below_rounding_in_bfloat16():
+    x = jnp.linspace(-12, 12, 4801)
+    assert jnp.array_equal(gelu(x), jax.nn.gelu(x, approximate=False))
+    short = x.astype(jnp.bfloat16)
+    exact = jax.nn.gelu(short.astype(jnp.float32), approximate=False)
+    assert (jnp.abs(gelu(short) - exact) <= 3e-5 + 2.0**-8 * jnp.abs(exact)).all()
 
 
 def test_buckets_are_exact_near_logarithmic_far_and_split_by_direction():

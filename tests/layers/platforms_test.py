@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from uav_jax.layers.attention import FeedForward, TemporalAttention
+from uav_jax.layers import attention
+from uav_jax.layers.attention import CrossAttention, FeedForward, TemporalAttention
 from uav_jax.layers.conv import Conv2d, TemporalConv
 from uav_jax.layers.linear import Linear
 from uav_jax.layers.norm import GroupNorm, LayerNorm
@@ -18,14 +19,27 @@ SHAPE = (2, 5, 4, 6, 8)
 SETTINGS = {"dtype": jnp.float32, "param_dtype": jnp.float32, "rngs": nnx.Rngs(0)}
 FREQUENCIES = jnp.array([1.0, 0.1])
 
+
+class Normed(nnx.Module):
+    """A layer that is given the norm in front of it."""
+
+    def __init__(self, layer):
+        self.norm, self.layer = LayerNorm(8, **SETTINGS), layer
+
+    def __call__(self, x, *rest):
+        return self.layer(x, self.norm, *rest)
+
+
 LAYERS = {
     "group norm": lambda: GroupNorm(8, 4, epsilon=1e-6, **SETTINGS),
     "group norm and SiLU": lambda: GroupNorm(8, 2, epsilon=1e-6, **SETTINGS),
     "group norm of frames": lambda: GroupNorm(8, 4, epsilon=1e-6, per_frame=True, **SETTINGS),
+    "group norm of parts": lambda: GroupNorm(8, 4, epsilon=1e-6, **SETTINGS),
     "layer norm": lambda: LayerNorm(8, **SETTINGS),
     "temporal convolution": lambda: TemporalConv(8, 6, 5, **SETTINGS),
-    "attention over time": lambda: TemporalAttention(8, 2, **SETTINGS),
-    "feed-forward": lambda: FeedForward(8, **SETTINGS),
+    "attention over space": lambda: Normed(CrossAttention(8, 8, 2, **SETTINGS)),
+    "attention over time": lambda: Normed(TemporalAttention(8, 2, **SETTINGS)),
+    "feed-forward": lambda: Normed(FeedForward(8, **SETTINGS)),
     "linear": lambda: Linear(8, 3, **SETTINGS),
     "convolution": lambda: Conv2d(8, 3, **SETTINGS),
 }
@@ -34,6 +48,8 @@ LAYERS = {
 def call(name, layer, x):
     if name == "group norm and SiLU":
         return layer(x, activation=True)
+    if name == "group norm of parts":
+        return layer(x[..., :5], x[..., 5:])
     return layer(x, FREQUENCIES) if name == "attention over time" else layer(x)
 
 
@@ -62,6 +78,7 @@ def test_layers_are_the_same_on_a_tpu(name, monkeypatch):
         return (tpu or default)(*arguments)
 
     monkeypatch.setattr(jax.lax, "platform_dependent", as_on_tpu)
+    monkeypatch.setattr(attention, "COLUMNS", 16)
     there = value_and_gradient(name, graph, state, x)
     assert chosen
     for a, b in zip(there, here, strict=True):

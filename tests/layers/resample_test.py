@@ -4,10 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from uav_jax.layers.conv import conv2d
 from uav_jax.layers.resample import (
     area_matrix,
     bicubic_matrix,
     bilinear_matrix,
+    doubled_conv,
     nearest,
     pixel_shuffle,
     resize,
@@ -40,6 +42,14 @@ def test_nearest_takes_floor_of_the_source_position():
     x = jnp.arange(5.0).reshape(1, 5, 1, 1)
     assert nearest(x, 7, 1).ravel().tolist() == [i * 5 // 7 for i in range(7)]
     assert nearest(x, 10, 2)[0, :, 0, 0].tolist() == [i // 2 for i in range(10)]
+
+
+def test_a_doubled_convolution_is_one_of_doubled_pixels():
+    rng = np.random.RandomState(0)
+    x = jnp.asarray(rng.standard_normal((2, 4, 5, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 3, 2)), jnp.float32)
+    plain = conv2d(nearest(x, 8, 10), kernel, 1, ((1, 1), (1, 1)))
+    assert jnp.allclose(doubled_conv(x, kernel), plain, atol=2e-5)
 
 
 def test_pixels_are_shuffled_as_in_pytorch():

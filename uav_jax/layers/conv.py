@@ -4,7 +4,7 @@ Every convolution is a 2-D or 3-D cross-correlation in channels-last layout, as 
 model, with kernels stored ``(kt, kh, kw, Cin, Cout)`` without the axes it does not have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -142,31 +142,36 @@ class Conv2d(_Convolution):
         self.padding = tuple(padding or ((kh // 2, kh // 2), (kw // 2, kw // 2)))
 
     def __call__(self, x: Float[Array, "*batch H W Cin"]) -> Float[Array, "*batch h w Cout"]:
+        if self.kernel.shape[:2] == (1, 1) and self.stride == 1:
+            kernel, bias = self._parameters()
+            return add_bias(x.astype(self.dtype) @ kernel[0, 0], bias)
+        return self.apply(partial(conv2d, stride=self.stride, padding=self.padding), x)
+
+    def apply(
+        self, convolve: Callable[[Frames, Array], Frames], x: Float[Array, "*batch H W Cin"]
+    ) -> Float[Array, "*batch h w Cout"]:
+        """``convolve(frames, kernel)`` plus the bias, for all frames of ``x`` as one batch."""
         kernel, bias = self._parameters()
-        x_NHWC = x.reshape(-1, *x.shape[-3:]).astype(self.dtype)
-        if kernel.shape[:2] == (1, 1) and self.stride == 1:
-            y = x_NHWC @ kernel[0, 0]
-        else:
-            y = conv2d(x_NHWC, kernel, self.stride, self.padding)
+        y = convolve(x.reshape(-1, *x.shape[-3:]).astype(self.dtype), kernel)
         return add_bias(y, bias).reshape(*x.shape[:-3], *y.shape[1:])
 
 
-def _shifted_products(x_BTPC: Array, kernel: Array) -> Array:
-    """A temporal convolution as one product for each of the kernel's frames, summed in float32."""
-    T, half = x_BTPC.shape[1], kernel.shape[0] // 2
-    padded = jnp.pad(x_BTPC, ((0, 0), (half, half), (0, 0), (0, 0)))
-    parts = [
-        jnp.matmul(padded[:, i : i + T], part, preferred_element_type=jnp.float32)
-        for i, part in enumerate(kernel)
-    ]
-    return sum(parts[1:], parts[0]).astype(x_BTPC.dtype)
+def _conv_over_time(x_BTPC: Array, kernel: Array) -> Array:
+    """A temporal convolution with places as its batch: what the matrix unit of a TPU wants."""
+    half = kernel.shape[0] // 2
+    return jax.lax.conv_general_dilated(
+        x_BTPC,
+        kernel[None],
+        (1, 1),
+        ((0, 0), (half, half)),
+        dimension_numbers=("HWNC", "HWIO", "HWNC"),
+    )
 
 
 class TemporalConv(_Convolution):
     """A ``(k, 1, 1)`` convolution over time with zeros before the first and after the last frame.
 
-    Computed as a 2-D convolution over (T, H*W); on TPU, where that moves frames behind places and
-    back, as products of the frames with each of the kernel's.
+    Computed as a 2-D convolution over (T, H*W), or on TPU over (B, T).
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, **settings):
@@ -179,7 +184,7 @@ class TemporalConv(_Convolution):
         y = jax.lax.platform_dependent(
             x.reshape(B, T, H * W, C).astype(self.dtype),
             kernel,
-            tpu=_shifted_products,
+            tpu=_conv_over_time,
             default=lambda x, kernel: conv2d(x, kernel[:, None], 1, ((half, half), (0, 0))),
         )
         return add_bias(y, bias).reshape(B, T, H, W, -1)

@@ -92,12 +92,13 @@ class Linear(nnx.Module):
         y = x.astype(self.dtype) @ self.kernel[...].astype(self.dtype)
         return add_bias(y, self.bias[...].astype(self.dtype)) if self.use_bias else y
 
-    def halves(self, x: Float[Array, "*batch Cin"]) -> list[Float[Array, "*batch half"]]:
-        """The result's first and second half, each by a product of its own."""
-        x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
-        bias = self.bias[...].astype(self.dtype)
-        pairs = zip(jnp.split(kernel, 2, axis=-1), jnp.split(bias, 2), strict=True)
-        return [add_bias(x @ k, b) for k, b in pairs]
+    def columns(self, blocks: int = 1) -> list[tuple[Array, Array | None]]:
+        """Kernel and bias in the compute dtype, cut into blocks of output channels."""
+        kernels = jnp.split(self.kernel[...].astype(self.dtype), blocks, axis=-1)
+        if not self.use_bias:
+            return [(kernel, None) for kernel in kernels]
+        biases = jnp.split(self.bias[...].astype(self.dtype), blocks)
+        return list(zip(kernels, biases, strict=True))
 
 
 class Embed(nnx.Module):

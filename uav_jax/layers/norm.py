@@ -1,30 +1,38 @@
 """Normalisation layers. Statistics are always float32."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from uav_jax.layers.linear import add_bias
 from uav_jax.shapes import Video
 
+Parts = Sequence[Array]
+"""An array cut along its last axis."""
 
-def _variance(x: Array, mean: Array, average: Callable[[Array], Array]) -> Array:
+
+def _variance(parts: Parts, mean: Array, average: Callable[[Parts], Array]) -> Array:
     """``average((x - mean)^2)``.
 
     Accelerators take ``average(x^2) - mean^2``: sums of ``x`` and of its square can be made where
     ``x`` is, without reading it again. CPUs gain nothing from that, and it costs digits.
     """
-    return jax.lax.platform_dependent(
-        x,
-        mean,
-        cpu=lambda x, mean: average(jnp.square(x - mean)),
-        default=lambda x, mean: jnp.maximum(average(jnp.square(x)) - jnp.square(mean), 0),
-    )
+
+    def of_deviations(parts, mean):
+        means = jnp.split(mean, np.cumsum([part.shape[-1] for part in parts])[:-1], -1)
+        return average([jnp.square(p - m) for p, m in zip(parts, means, strict=True)])
+
+    def of_squares(parts, mean):
+        return jnp.maximum(average([jnp.square(p) for p in parts]) - jnp.square(mean), 0)
+
+    return jax.lax.platform_dependent(parts, mean, cpu=of_deviations, default=of_squares)
 
 
 def _of_groups(mean_BC: Array, groups: int) -> Array:
@@ -35,11 +43,18 @@ def _of_groups(mean_BC: Array, groups: int) -> Array:
 
 
 def group_statistics(
-    x: Float[Array, "B P C"], groups: int
+    parts: Parts, groups: int
 ) -> tuple[Float[Array, "B 1 C"], Float[Array, "B 1 C"]]:
-    """Mean and biased variance of each group of channels over P positions, one value a channel."""
-    mean = _of_groups(x.mean(1), groups)
-    return mean, _variance(x, mean, lambda x: _of_groups(x.mean(1), groups))
+    """Mean and biased variance of each group of channels over P positions, one value a channel.
+
+    ``parts`` are ``(B, P, c)``, C channels together: each is summed by itself, where it was made.
+    """
+
+    def average(parts):
+        return _of_groups(jnp.concatenate([part.mean(1) for part in parts], -1), groups)
+
+    mean = average(parts)
+    return mean, _variance(parts, mean, average)
 
 
 class _Settings(NamedTuple):
@@ -51,27 +66,32 @@ class _Settings(NamedTuple):
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def group_norm(
-    x: Float[Array, "B P C"],
+    parts: Parts,
     scale: Float[Array, " C"],
     bias: Float[Array, " C"],
     settings: _Settings,
 ) -> Float[Array, "B P C"]:
-    """Group normalisation and SiLU (if asked); the backward pass keeps ``x`` and two statistics."""
-    return _group_norm_forward(x, scale, bias, settings)[0]
+    """Group normalisation and SiLU (if asked) of C channels that may come in parts.
+
+    The backward pass keeps the parts and two statistics.
+    """
+    return _group_norm_forward(parts, scale, bias, settings)[0]
 
 
-def _group_norm_forward(x, scale, bias, settings: _Settings):
-    wide = x.astype(jnp.float32)
-    mean, variance = group_statistics(wide, settings.groups)
+def _group_norm_forward(parts, scale, bias, settings: _Settings):
+    wide_parts = [part.astype(jnp.float32) for part in parts]
+    mean, variance = group_statistics(wide_parts, settings.groups)
     inverse = jax.lax.rsqrt(variance + settings.epsilon)
+    wide = jnp.concatenate(parts, -1).astype(jnp.float32)
     y = (wide - mean) * (inverse * scale.astype(jnp.float32)) + bias.astype(jnp.float32)
     if settings.activation:
         y = jax.nn.silu(y)
-    return y.astype(settings.dtype), (x, scale, bias, mean, inverse)
+    return y.astype(settings.dtype), (parts, scale, bias, mean, inverse)
 
 
 def _group_norm_backward(settings: _Settings, saved, grad: Array):
-    x, scale, bias, mean, inverse = saved
+    parts, scale, bias, mean, inverse = saved
+    x = jnp.concatenate(parts, -1)
     wide_scale, wide = scale.astype(jnp.float32), grad.astype(jnp.float32)
     normal = (x.astype(jnp.float32) - mean) * inverse
     if settings.activation:
@@ -82,8 +102,9 @@ def _group_norm_backward(settings: _Settings, saved, grad: Array):
     mean_grad = _of_groups(to_bias * wide_scale / x.shape[1], settings.groups)
     mean_product = _of_groups(to_scale * wide_scale / x.shape[1], settings.groups)
     to_x = inverse * (wide * wide_scale - mean_grad - normal * mean_product)
+    ends = np.cumsum([part.shape[-1] for part in parts])[:-1]
     return (
-        to_x.astype(x.dtype),
+        tuple(jnp.split(to_x.astype(x.dtype), ends, -1)),
         to_scale.sum(0).astype(scale.dtype),
         to_bias.sum(0).astype(bias.dtype),
     )
@@ -118,25 +139,60 @@ class GroupNorm(nnx.Module):
         self.per_frame = per_frame
         self.dtype = dtype
 
-    def __call__(self, x: Video, *, activation: bool = False) -> Video:
-        """Normalises ``x``; ``activation`` applies SiLU to the result in the same pass."""
-        batch = x.shape[0] * (x.shape[1] if self.per_frame else 1)
+    def __call__(self, *parts: Video, activation: bool = False) -> Video:
+        """Normalises ``parts`` along the channels; ``activation`` applies SiLU to the result."""
+        B, T, H, W, _ = parts[0].shape
+        batch = B * T if self.per_frame else B
         settings = _Settings(self.groups, self.epsilon, activation, self.dtype)
-        x_BPC = x.reshape(batch, -1, x.shape[-1])
-        y = jnp.asarray(group_norm(x_BPC, self.scale[...], self.bias[...], settings))
-        return y.reshape(x.shape)
+        flat = tuple(part.reshape(batch, -1, part.shape[-1]) for part in parts)
+        y = jnp.asarray(group_norm(flat, self.scale[...], self.bias[...], settings))
+        return y.reshape(B, T, H, W, -1)
 
 
 class Unnormalised(nnx.Module):
     """In a norm's place where a network has none: its input, through SiLU if asked."""
 
-    def __call__(self, x: Video, *, activation: bool = False) -> Video:
+    def __call__(self, *parts: Video, activation: bool = False) -> Video:
+        x = jnp.concatenate(parts, -1)
         return jax.nn.silu(x) if activation else x
 
 
 def group_norm_or_none(channels: int, groups: int, **settings) -> GroupNorm | Unnormalised:
     """``GroupNorm(channels, groups, **settings)``, and nothing that normalises for 0 groups."""
     return GroupNorm(channels, groups, **settings) if groups else Unnormalised()
+
+
+def _layer_statistics(x: Array, epsilon: float) -> tuple[Array, Array]:
+    """Mean and inverse deviation over the last axis of float32 values."""
+    mean = x.mean(-1, keepdims=True)
+    variance = _variance((x,), mean, lambda parts: parts[0].mean(-1, keepdims=True))
+    return mean, jax.lax.rsqrt(variance + epsilon)
+
+
+def _normalised_products(norm: "LayerNorm", x: Array, weights: list) -> list[Array]:
+    x = norm(x)
+    products = ((x @ kernel, bias) for kernel, bias in weights)
+    return [y if bias is None else add_bias(y, bias) for y, bias in products]
+
+
+def _folded_products(norm: "LayerNorm", x: Array, weights: list) -> list[Array]:
+    """The same with the norm in the weights and behind the product.
+
+        norm(x) W + b  =  (x (g W) - mean (g W summed over its rows)) / deviation + (h W + b)
+
+    for the norm's scale g and bias h. What the matrix unit reads is ``x`` itself, so the
+    normalised values are neither written nor made again for each block of columns.
+    """
+    mean, inverse = _layer_statistics(x.astype(jnp.float32), norm.epsilon)
+    scale, shift = norm.scale[...].astype(jnp.float32), norm.bias[...].astype(jnp.float32)
+    results = []
+    for kernel, bias in weights:
+        scaled = (scale[:, None] * kernel).astype(kernel.dtype)
+        added = shift @ kernel.astype(jnp.float32) + (0 if bias is None else bias)
+        y = jnp.matmul(x.astype(kernel.dtype), scaled, preferred_element_type=jnp.float32)
+        y = (y - mean * scaled.astype(jnp.float32).sum(0)) * inverse + added
+        results.append(y.astype(norm.dtype))
+    return results
 
 
 class LayerNorm(nnx.Module):
@@ -159,7 +215,17 @@ class LayerNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
         x = x.astype(jnp.float32)
-        mean = x.mean(-1, keepdims=True)
-        variance = _variance(x, mean, lambda x: x.mean(-1, keepdims=True))
-        y = (x - mean) * jax.lax.rsqrt(variance + self.epsilon) * self.scale[...] + self.bias[...]
+        mean, inverse = _layer_statistics(x, self.epsilon)
+        y = (x - mean) * inverse * self.scale[...] + self.bias[...]
         return y.astype(self.dtype)
+
+    def products(
+        self, x: Float[Array, "*batch C"], weights: list[tuple[Array, Array | None]]
+    ) -> list[Float[Array, "*batch Cout"]]:
+        """The normalised ``x`` times each kernel ``(C, Cout)``, plus its bias if it has one."""
+        return jax.lax.platform_dependent(
+            x,
+            weights,
+            tpu=partial(_folded_products, self),
+            default=partial(_normalised_products, self),
+        )

@@ -1,7 +1,7 @@
 """Rematerialisation: what a backward pass computes again instead of keeping (Chen et al., 2016)."""
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 import jax
 from flax import nnx
@@ -13,20 +13,22 @@ Remat = Literal["nothing", "elementwise", "blocks"]
 and matrix multiplications (not attention's scores), so that norms and activations are computed
 twice and nothing expensive is; ``nothing`` keeps all."""
 
-Block = TypeVar("Block", bound=nnx.Module)
-Run = Callable[[Callable[[Block, Video], Video], Block, Video], Video]
+Run = Callable[..., Video]
 
 
 def remat(what: Remat) -> Run:
-    """``run(call, module, x)``: ``call(module, x)``, whose backward pass recomputes ``what``."""
+    """``run(call, module, *inputs)``: its ``call`` of the rest; backward recomputes ``what``."""
     if what == "nothing":
-        return lambda call, module, x: call(module, x)
+        return lambda call, module, *inputs: call(module, *inputs)
     policy = _expensive if what == "elementwise" else None
 
-    def run(call: Callable[[Block, Video], Video], module: Block, x: Video) -> Video:
+    def run(call: Callable[..., Video], module: nnx.Module, *inputs: Video) -> Video:
         graph, state = nnx.split(module)
-        again = jax.checkpoint(lambda state, x: call(nnx.merge(graph, state), x), policy=policy)
-        return again(state, x)
+
+        def merged(state, *inputs):
+            return call(nnx.merge(graph, state), *inputs)
+
+        return jax.checkpoint(merged, policy=policy)(state, *inputs)
 
     return run
 

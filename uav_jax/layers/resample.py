@@ -8,8 +8,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from uav_jax.layers.conv import Conv2d
-from uav_jax.shapes import Video
+from uav_jax.layers.conv import Conv2d, conv2d
+from uav_jax.shapes import Frames, Video
 
 
 def nearest(x: Float[Array, "*batch H W C"], height: int, width: int) -> Array:
@@ -100,6 +100,31 @@ class Downsample(nnx.Module):
         return self.conv(x)
 
 
+def _merged(kernel: Array) -> tuple[Array, Array]:
+    """What 3 weights along the first axis are to 2 neighbours of which one is seen twice.
+
+    The first pixel of an enlarged pair sees (previous, own, own), the second (own, own, next).
+    """
+    first, middle, last = kernel
+    return jnp.stack([first, middle + last]), jnp.stack([first + middle, last])
+
+
+def doubled_conv(x: Frames, kernel: Float[Array, "3 3 Cin Cout"]) -> Frames:
+    """Nearest-neighbour enlargement x2, then a 3x3 convolution, at 4/9 of the products.
+
+    Each of the 2x2 pixels that come from one sees 2x2 of the input's, so the weights that fall on
+    one pixel are added up before.
+    """
+    rows = []
+    for below, of_rows in enumerate(_merged(kernel)):
+        row = []
+        for right, both in enumerate(_merged(jnp.moveaxis(of_rows, 1, 0))):
+            padding = ((1 - below, below), (1 - right, right))
+            row.append(conv2d(x, jnp.moveaxis(both, 0, 1), 1, padding))
+        rows.append(jnp.stack(row, 3))
+    return rearrange(jnp.stack(rows, 2), "n h a w b c -> n (h a) (w b) c")
+
+
 class Upsample(nnx.Module):
     """Nearest-neighbour enlargement (x2, or to a given size) and a 3x3 convolution."""
 
@@ -110,7 +135,9 @@ class Upsample(nnx.Module):
 
     def __call__(self, x: Video, size: tuple[int, int] | None = None) -> Video:
         height, width = size or (2 * x.shape[2], 2 * x.shape[3])
-        return self.conv(nearest(x, height, width))
+        if (height, width) != (2 * x.shape[2], 2 * x.shape[3]):
+            return self.conv(nearest(x, height, width))
+        return self.conv.apply(doubled_conv, x)
 
 
 class SubPixelUpsample(nnx.Module):

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -64,8 +65,13 @@ class ResidualBlock(nnx.Module):
         self.has_time, self.add_3d = time_channels is not None, add_3d
         self.has_shortcut = in_channels != out_channels
 
-    def __call__(self, x: Video, time: Float[Array, "B D"] | None = None) -> Video:
-        h = self.conv1(self.norm1(x, activation=True))
+    def __call__(
+        self, x: Video, time: Float[Array, "B D"] | None = None, skip: Video | None = None
+    ) -> Video:
+        """``skip`` are more input channels, behind those of ``x``."""
+        parts = (x,) if skip is None else (x, skip)
+        h = self.conv1(self.norm1(*parts, activation=True))
+        x = jnp.concatenate(parts, -1)
         if self.has_time:
             assert time is not None
             h = h + self.time_emb_proj(jax.nn.silu(time))[:, None, None, None]

@@ -91,9 +91,17 @@ class Level(nnx.Module):
         assert isinstance(self.resample, Upsample)
         return self.resample(x, (skip.shape[2], skip.shape[3]))
 
-    def block(self, i: int, x: Video, time: Array, text: Text | None, freqs: Array) -> Video:
+    def block(
+        self,
+        i: int,
+        x: Video,
+        time: Array,
+        text: Text | None,
+        freqs: Array,
+        skip: Video | None = None,
+    ) -> Video:
         """Residual block ``i`` and the transformer behind it, if there is one."""
-        x = self.resnets[i](x, time)
+        x = self.resnets[i](x, time, skip)
         if not self.has_attention:
             return x
         assert text is not None
@@ -203,9 +211,11 @@ class VideoUNet(nnx.Module):
         run, freqs = remat(self.config.remat), self.rotary.freqs[...]
         level, module = self.up_blocks[number], self.up_temporal[number]
         for i in range(len(level.resnets)):
-            x = jnp.concatenate([x, skips[-1]], axis=-1)
-            skips = skips[:-1]
-            x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
+
+            def block(level, x, skip, i=i):
+                return level.block(i, x, time, text, freqs, skip)
+
+            x, skips = run(block, level, x, skips[-1]), skips[:-1]
         if level.has_resample:
             x = level.enlarge(x, skips[-1])
         return run(lambda module, x: module(x, time), module, x), skips

@@ -35,10 +35,10 @@ class TransformerBlock(nnx.Module):
         self.ff = FeedForward(channels, **settings)
 
     def __call__(self, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
-        x = x + self.attn1(self.norm1(x), text if self.only_cross else None)
-        x = x + self.attn2(self.norm2(x), text)
-        x = x + self.attn_temporal(self.norm_temporal(x), freqs)
-        return x + self.ff(self.norm3(x))
+        x = x + self.attn1(x, self.norm1, text if self.only_cross else None)
+        x = x + self.attn2(x, self.norm2, text)
+        x = x + self.attn_temporal(x, self.norm_temporal, freqs)
+        return x + self.ff(x, self.norm3)
 
 
 class Transformer(nnx.Module):
