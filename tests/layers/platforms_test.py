@@ -1,5 +1,7 @@
 """What TPUs compute in another way than CPUs is the same function with the same gradient."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,13 +23,13 @@ FREQUENCIES = jnp.array([1.0, 0.1])
 
 
 class Normed(nnx.Module):
-    """A layer that is given the norm in front of it."""
+    """A layer behind a norm that may be folded into it."""
 
     def __init__(self, layer):
         self.norm, self.layer = LayerNorm(8, **SETTINGS), layer
 
     def __call__(self, x, *rest):
-        return self.layer(x, self.norm, *rest)
+        return self.layer(self.norm(x), *rest, fold=partial(self.norm.folded, x))
 
 
 LAYERS = {
@@ -41,6 +43,7 @@ LAYERS = {
     "attention over time": lambda: Normed(TemporalAttention(8, 2, **SETTINGS)),
     "feed-forward": lambda: Normed(FeedForward(8, **SETTINGS)),
     "linear": lambda: Linear(8, 3, **SETTINGS),
+    "linear behind a norm": lambda: Normed(Linear(8, 3, **SETTINGS)),
     "convolution": lambda: Conv2d(8, 3, **SETTINGS),
 }
 

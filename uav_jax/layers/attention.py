@@ -3,7 +3,6 @@
 softmax(q k^T / sqrt(d) + bias) v,   scores and softmax in float32.
 """
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,8 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from uav_jax.layers.embedding import relative_position_buckets, rotate
-from uav_jax.layers.linear import Embed, Linear, add_bias
-from uav_jax.layers.norm import LayerNorm
+from uav_jax.layers.linear import Embed, Fold, Linear
 from uav_jax.shapes import Video
 
 MAX_SCORES = 2**25
@@ -122,20 +120,21 @@ class CrossAttention(nnx.Module):
         self.to_out = Linear(channels, channels, **settings)
 
     def __call__(
-        self, x: Video, norm: LayerNorm, context: Float[Array, "B L D"] | None = None
+        self,
+        x: Video,
+        context: Float[Array, "B L D"] | None = None,
+        *,
+        fold: Fold | None = None,
     ) -> Video:
-        """Every frame of ``norm(x)`` attends to the context, or without one to its own H*W."""
-        B, T, H, W, C = x.shape
+        """``x`` is B T H W C. With a context every frame attends to it; without, to its own H*W."""
+        B, T, _, _, C = x.shape
+        q = self.to_q(x, fold=fold) * (C // self.heads) ** -0.5
         if context is None:
-            x_BPC = x.reshape(B * T, H * W, C)
-            layers = (self.to_q, self.to_k, self.to_v)
-            q, k, v = norm.products(x_BPC, [w for layer in layers for w in layer.columns()])
+            rows, k, v = B * T, self.to_k(x, fold=fold), self.to_v(x, fold=fold)
         else:
-            x_BPC = x.reshape(B, T * H * W, C)
-            (q,) = norm.products(x_BPC, self.to_q.columns())
-            k, v = self.to_k(context), self.to_v(context)
-        q, k, v = (y.reshape(*y.shape[:2], self.heads, C // self.heads) for y in (q, k, v))
-        return self.to_out(attention(q * q.shape[-1] ** -0.5, k, v).reshape(x.shape))
+            rows, k, v = B, self.to_k(context), self.to_v(context)
+        q, k, v = (y.reshape(rows, -1, self.heads, C // self.heads) for y in (q, k, v))
+        return self.to_out(attention(q, k, v).reshape(x.shape))
 
 
 class TemporalAttention(nnx.Module):
@@ -166,14 +165,13 @@ class TemporalAttention(nnx.Module):
             buckets, heads, dtype=jnp.float32, param_dtype=param_dtype, rngs=rngs
         )
 
-    def __call__(self, x: Video, norm: LayerNorm, freqs: Float[Array, " half"]) -> Video:
-        """Every pixel of ``norm(x)`` attends to itself in all frames."""
+    def __call__(
+        self, x: Video, freqs: Float[Array, " half"], *, fold: Fold | None = None
+    ) -> Video:
         B, T, H, W, C = x.shape
         d = C // self.heads
         layers = (self.to_q, self.to_k, self.to_v)
-        weights = [w for layer in layers for w in layer.columns()]
-        parts = norm.products(x.reshape(B, T, H * W, C), weights)
-        q, k, v = (y.reshape(B, T, H * W, self.heads, d) for y in parts)
+        q, k, v = (layer(x, fold=fold).reshape(B, T, H * W, self.heads, d) for layer in layers)
         q, k = rotate(q * d**-0.5, freqs), rotate(k, freqs)
         buckets = relative_position_buckets(T, self.buckets, self.max_distance)
         bias_NTT = jnp.moveaxis(self.relative_attention_bias(jnp.asarray(buckets)), -1, 0)
@@ -184,7 +182,7 @@ class TemporalAttention(nnx.Module):
 
 
 COLUMNS = 512
-"""Of the feed-forward layer's hidden channels that a TPU computes at once: they stay in VMEM."""
+"""Hidden channels of a feed-forward layer that are computed at once: a TPU holds them in VMEM."""
 
 
 class FeedForward(nnx.Module):
@@ -197,22 +195,16 @@ class FeedForward(nnx.Module):
         self.proj = Linear(channels, 8 * channels, **settings)
         self.out = Linear(4 * channels, channels, **settings)
 
-    def __call__(self, x: Float[Array, "*batch C"], norm: LayerNorm) -> Float[Array, "*batch C"]:
-        """Of ``norm(x)``."""
-        hidden = 4 * x.shape[-1]
+    def __call__(
+        self, x: Float[Array, "*batch C"], *, fold: Fold | None = None
+    ) -> Float[Array, "*batch C"]:
+        hidden = self.out.kernel.shape[0]
         blocks = hidden // COLUMNS if hidden % COLUMNS == 0 else 1
-        return jax.lax.platform_dependent(
-            x, tpu=partial(self._blocks, norm, blocks), default=partial(self._blocks, norm, 1)
+        parts = self.proj.columns(x, 2 * blocks, fold)
+        # Barriers, so that a product is not made again for each block of the last one's columns.
+        return self.out(
+            *(
+                jax.lax.optimization_barrier(value * gelu(gate))
+                for value, gate in zip(parts[:blocks], parts[blocks:], strict=True)
+            )
         )
-
-    def _blocks(self, norm: LayerNorm, blocks: int, x: Array) -> Array:
-        """The sum over blocks of hidden channels."""
-        parts = norm.products(x, self.proj.columns(2 * blocks))
-        ((kernel, bias),) = self.out.columns()
-        rows = jnp.split(kernel, blocks)
-        sums = []
-        for value, gate, part in zip(parts[:blocks], parts[blocks:], rows, strict=True):
-            # A barrier, so that the product is not made again for each block of its columns.
-            hidden = jax.lax.optimization_barrier(value * gelu(gate))
-            sums.append(jnp.matmul(hidden, part, preferred_element_type=jnp.float32))
-        return add_bias(sum(sums[1:], sums[0]).astype(self.out.dtype), bias)

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
@@ -67,6 +68,19 @@ def _add_bias_backward(bias: Array, grad: Array) -> tuple[Array, Array]:
 add_bias.defvjp(lambda x, bias: (x + bias, bias), _add_bias_backward)
 
 
+Fold = Callable[[Array, Array | None], Array]
+"""Kernel and bias -> the same product with a norm's output, from the norm's input."""
+
+
+def _product(x: Array, kernel: Array, bias: Array | None, fold: Fold | None) -> Array:
+    def plain(x: Array) -> Array:
+        return x @ kernel if bias is None else add_bias(x @ kernel, bias)
+
+    if fold is None:
+        return plain(x)
+    return jax.lax.platform_dependent(x, tpu=lambda _: fold(kernel, bias), default=plain)
+
+
 class Linear(nnx.Module):
     """``x @ kernel + bias`` over the last axis, kernel ``(Cin, Cout)``."""
 
@@ -88,17 +102,30 @@ class Linear(nnx.Module):
         self.use_bias = use_bias
         self.dtype = dtype
 
-    def __call__(self, x: Float[Array, "*batch Cin"]) -> Float[Array, "*batch Cout"]:
-        y = x.astype(self.dtype) @ self.kernel[...].astype(self.dtype)
-        return add_bias(y, self.bias[...].astype(self.dtype)) if self.use_bias else y
+    def __call__(
+        self, *parts: Float[Array, "*batch _"], fold: Fold | None = None
+    ) -> Float[Array, "*batch Cout"]:
+        """Of ``parts`` along the input channels; ``fold`` is for one part that was normalised."""
+        kernel = self.kernel[...].astype(self.dtype)
+        bias = self.bias[...].astype(self.dtype) if self.use_bias else None
+        if len(parts) == 1:
+            return _product(parts[0].astype(self.dtype), kernel, bias, fold)
+        rows = jnp.split(kernel, np.cumsum([part.shape[-1] for part in parts])[:-1])
+        sums = [
+            jnp.matmul(part.astype(self.dtype), row, preferred_element_type=jnp.float32)
+            for part, row in zip(parts, rows, strict=True)
+        ]
+        y = sum(sums[1:], sums[0]).astype(self.dtype)
+        return y if bias is None else add_bias(y, bias)
 
-    def columns(self, blocks: int = 1) -> list[tuple[Array, Array | None]]:
-        """Kernel and bias in the compute dtype, cut into blocks of output channels."""
-        kernels = jnp.split(self.kernel[...].astype(self.dtype), blocks, axis=-1)
-        if not self.use_bias:
-            return [(kernel, None) for kernel in kernels]
-        biases = jnp.split(self.bias[...].astype(self.dtype), blocks)
-        return list(zip(kernels, biases, strict=True))
+    def columns(
+        self, x: Float[Array, "*batch Cin"], blocks: int, fold: Fold | None = None
+    ) -> list[Float[Array, "*batch _"]]:
+        """The result in blocks of output channels, each by a product of its own."""
+        x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
+        bias = self.bias[...].astype(self.dtype)
+        pairs = zip(jnp.split(kernel, blocks, axis=-1), jnp.split(bias, blocks), strict=True)
+        return [_product(x, k, b, fold) for k, b in pairs]
 
 
 class Embed(nnx.Module):

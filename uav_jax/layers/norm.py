@@ -11,7 +11,6 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from uav_jax.layers.linear import add_bias
 from uav_jax.shapes import Video
 
 Parts = Sequence[Array]
@@ -169,32 +168,6 @@ def _layer_statistics(x: Array, epsilon: float) -> tuple[Array, Array]:
     return mean, jax.lax.rsqrt(variance + epsilon)
 
 
-def _normalised_products(norm: "LayerNorm", x: Array, weights: list) -> list[Array]:
-    x = norm(x)
-    products = ((x @ kernel, bias) for kernel, bias in weights)
-    return [y if bias is None else add_bias(y, bias) for y, bias in products]
-
-
-def _folded_products(norm: "LayerNorm", x: Array, weights: list) -> list[Array]:
-    """The same with the norm in the weights and behind the product.
-
-        norm(x) W + b  =  (x (g W) - mean (g W summed over its rows)) / deviation + (h W + b)
-
-    for the norm's scale g and bias h. What the matrix unit reads is ``x`` itself, so the
-    normalised values are neither written nor made again for each block of columns.
-    """
-    mean, inverse = _layer_statistics(x.astype(jnp.float32), norm.epsilon)
-    scale, shift = norm.scale[...].astype(jnp.float32), norm.bias[...].astype(jnp.float32)
-    results = []
-    for kernel, bias in weights:
-        scaled = (scale[:, None] * kernel).astype(kernel.dtype)
-        added = shift @ kernel.astype(jnp.float32) + (0 if bias is None else bias)
-        y = jnp.matmul(x.astype(kernel.dtype), scaled, preferred_element_type=jnp.float32)
-        y = (y - mean * scaled.astype(jnp.float32).sum(0)) * inverse + added
-        results.append(y.astype(norm.dtype))
-    return results
-
-
 class LayerNorm(nnx.Module):
     """LayerNorm over channels, epsilon 1e-5."""
 
@@ -219,13 +192,20 @@ class LayerNorm(nnx.Module):
         y = (x - mean) * inverse * self.scale[...] + self.bias[...]
         return y.astype(self.dtype)
 
-    def products(
-        self, x: Float[Array, "*batch C"], weights: list[tuple[Array, Array | None]]
-    ) -> list[Float[Array, "*batch Cout"]]:
-        """The normalised ``x`` times each kernel ``(C, Cout)``, plus its bias if it has one."""
-        return jax.lax.platform_dependent(
-            x,
-            weights,
-            tpu=partial(_folded_products, self),
-            default=partial(_normalised_products, self),
-        )
+    def folded(
+        self, x: Float[Array, "*batch C"], kernel: Float[Array, "C c"], bias: Array | None
+    ) -> Float[Array, "*batch c"]:
+        """The normalised ``x`` times ``kernel`` with the norm in the kernel and behind the product.
+
+            norm(x) W + b  =  (x (g W) - mean (sum of the rows of g W)) / deviation + (h W + b)
+
+        for the norm's scale g and bias h. What a matrix unit reads is ``x`` itself: the normalised
+        values are neither written nor made again for each block of columns.
+        """
+        mean, inverse = _layer_statistics(x.astype(jnp.float32), self.epsilon)
+        scale, shift = self.scale[...].astype(jnp.float32), self.bias[...].astype(jnp.float32)
+        scaled = (scale[:, None] * kernel).astype(kernel.dtype)
+        added = shift @ kernel.astype(jnp.float32) + (0 if bias is None else bias)
+        y = jnp.matmul(x.astype(kernel.dtype), scaled, preferred_element_type=jnp.float32)
+        y = (y - mean * scaled.astype(jnp.float32).sum(0)) * inverse + added
+        return y.astype(self.dtype)

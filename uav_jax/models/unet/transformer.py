@@ -1,5 +1,7 @@
 """Transformer over space, text and time: the attention layer of the U-Net's blocks."""
 
+from functools import partial
+
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -35,10 +37,12 @@ class TransformerBlock(nnx.Module):
         self.ff = FeedForward(channels, **settings)
 
     def __call__(self, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
-        x = x + self.attn1(x, self.norm1, text if self.only_cross else None)
-        x = x + self.attn2(x, self.norm2, text)
-        x = x + self.attn_temporal(x, self.norm_temporal, freqs)
-        return x + self.ff(x, self.norm3)
+        context = text if self.only_cross else None
+        x = x + self.attn1(self.norm1(x), context, fold=partial(self.norm1.folded, x))
+        x = x + self.attn2(self.norm2(x), text, fold=partial(self.norm2.folded, x))
+        fold = partial(self.norm_temporal.folded, x)
+        x = x + self.attn_temporal(self.norm_temporal(x), freqs, fold=fold)
+        return x + self.ff(self.norm3(x), fold=partial(self.norm3.folded, x))
 
 
 class Transformer(nnx.Module):
