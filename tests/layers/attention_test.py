@@ -35,6 +35,12 @@ def test_attention_in_chunks_is_the_same_attention(monkeypatch, limit):
         assert jnp.abs(ours - expected).max() <= 10 * ROUNDING
 
 
+def test_attention_to_few_keys_is_not_walked(monkeypatch):
+    monkeypatch.setattr(module, "MAX_SCORES", 1)
+    shapes = [jax.ShapeDtypeStruct((2, n, 3, 4), jnp.float32) for n in (1000, 16, 16)]
+    assert "scan" not in str(jax.make_jaxpr(attention)(*shapes))
+
+
 GATHERS = """
 import jax, jax.numpy as jnp
 from jax.sharding import PartitionSpec

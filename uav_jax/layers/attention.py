@@ -19,6 +19,9 @@ from uav_jax.shapes import Video
 MAX_SCORES = 2**25
 """Scores materialised at once (float32 values); larger attention is computed in query chunks."""
 
+FEW_KEYS = 4
+"""Keys for each of a head's channels up to which scores are about as large as queries."""
+
 SMALLEST_CHUNK = 64
 """Queries that are computed together however large the batch: it may be divided over devices."""
 
@@ -40,13 +43,13 @@ def attention(
     """Attention with queries that are already scaled; exact, in bounded memory.
 
     Above ``MAX_SCORES`` scores the queries are walked in chunks, so nothing of size Q x K exists,
-    also not in the backward pass.
+    also not in the backward pass; with few keys (text) that is no more than the queries themselves.
     ``bias`` is only supported for sizes that need no chunks (causal text, time).
     """
     B, Q, N, d = q.shape
     K = k.shape[1]
     chunk = max(SMALLEST_CHUNK, MAX_SCORES // (B * N * K))
-    if chunk >= Q or bias is not None:
+    if chunk >= Q or bias is not None or FEW_KEYS * d >= K:
         return _attend(q, k, v, bias)
     chunks = -(-Q // chunk)
     q = jnp.pad(q, ((0, 0), (0, chunks * chunk - Q), (0, 0), (0, 0)))

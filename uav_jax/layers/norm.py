@@ -1,6 +1,6 @@
 """Normalisation layers. Statistics are always float32."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,28 +17,16 @@ Parts = Sequence[Array]
 """An array cut along its last axis."""
 
 
-def _variance(parts: Parts, mean: Array, average: Callable[[Parts], Array]) -> Array:
-    """``average((x - mean)^2)``.
-
-    Accelerators take ``average(x^2) - mean^2``: sums of ``x`` and of its square can be made where
-    ``x`` is, without reading it again. CPUs gain nothing from that, and it costs digits.
-    """
-
-    def of_deviations(parts, mean):
-        means = jnp.split(mean, np.cumsum([part.shape[-1] for part in parts])[:-1], -1)
-        return average([jnp.square(p - m) for p, m in zip(parts, means, strict=True)])
-
-    def of_squares(parts, mean):
-        return jnp.maximum(average([jnp.square(p) for p in parts]) - jnp.square(mean), 0)
-
-    return jax.lax.platform_dependent(parts, mean, cpu=of_deviations, default=of_squares)
+def _ends(parts: Parts) -> np.ndarray:
+    """Where to cut to have the parts again."""
+    return np.cumsum([part.shape[-1] for part in parts])[:-1]
 
 
-def _of_groups(mean_BC: Array, groups: int) -> Array:
-    """Each channel's value replaced by its group's mean: ``(B, 1, C)``."""
-    B, C = mean_BC.shape
-    mean_BG = mean_BC.reshape(B, groups, C // groups).mean(-1)
-    return jnp.repeat(mean_BG, C // groups, axis=-1)[:, None]
+def _of_groups(values: Array, groups: int) -> Array:
+    """Each channel's value replaced by its group's mean, ``(..., C)``, by one small product."""
+    size = values.shape[-1] // groups
+    average = np.kron(np.eye(groups), np.full((size, size), 1 / size)).astype(np.float32)
+    return jnp.matmul(values, average, precision="highest")
 
 
 def group_statistics(
@@ -47,13 +35,25 @@ def group_statistics(
     """Mean and biased variance of each group of channels over P positions, one value a channel.
 
     ``parts`` are ``(B, P, c)``, C channels together: each is summed by itself, where it was made.
+    Accelerators take the mean of squares, whose sums can be made where ``x`` is, without reading it
+    again. CPUs gain nothing from that, and it costs digits: they take squares of deviations.
     """
 
-    def average(parts):
-        return _of_groups(jnp.concatenate([part.mean(1) for part in parts], -1), groups)
+    def average(parts: Parts) -> Array:
+        means = [part.mean(1, keepdims=True) for part in parts]
+        return _of_groups(jnp.concatenate(means, -1), groups)
 
-    mean = average(parts)
-    return mean, _variance(parts, mean, average)
+    def of_deviations(parts: Parts) -> tuple[Array, Array]:
+        mean = average(parts)
+        centres = jnp.split(mean, _ends(parts), -1)
+        return mean, average([jnp.square(p - m) for p, m in zip(parts, centres, strict=True)])
+
+    def of_squares(parts: Parts) -> tuple[Array, Array]:
+        moments = [jnp.stack([p.mean(1), jnp.square(p).mean(1)]) for p in parts]
+        mean, square = _of_groups(jnp.concatenate(moments, -1), groups)[:, :, None]
+        return mean, jnp.maximum(square - jnp.square(mean), 0)
+
+    return jax.lax.platform_dependent(parts, cpu=of_deviations, default=of_squares)
 
 
 class _Settings(NamedTuple):
@@ -98,12 +98,11 @@ def _group_norm_backward(settings: _Settings, saved, grad: Array):
         gate = jax.nn.sigmoid(y)
         wide = wide * (gate * (1 + y * (1 - gate)))
     to_bias, to_scale = wide.sum(1), (wide * normal).sum(1)
-    mean_grad = _of_groups(to_bias * wide_scale / x.shape[1], settings.groups)
-    mean_product = _of_groups(to_scale * wide_scale / x.shape[1], settings.groups)
+    sums = jnp.stack([to_bias, to_scale]) * wide_scale / x.shape[1]
+    mean_grad, mean_product = _of_groups(sums, settings.groups)[:, :, None]
     to_x = inverse * (wide * wide_scale - mean_grad - normal * mean_product)
-    ends = np.cumsum([part.shape[-1] for part in parts])[:-1]
     return (
-        tuple(jnp.split(to_x.astype(x.dtype), ends, -1)),
+        tuple(jnp.split(to_x.astype(x.dtype), _ends(parts), -1)),
         to_scale.sum(0).astype(scale.dtype),
         to_bias.sum(0).astype(bias.dtype),
     )
@@ -162,9 +161,16 @@ def group_norm_or_none(channels: int, groups: int, **settings) -> GroupNorm | Un
 
 
 def _layer_statistics(x: Array, epsilon: float) -> tuple[Array, Array]:
-    """Mean and inverse deviation over the last axis of float32 values."""
+    """Mean and inverse deviation over the last axis of float32 values, as for groups."""
     mean = x.mean(-1, keepdims=True)
-    variance = _variance((x,), mean, lambda parts: parts[0].mean(-1, keepdims=True))
+    variance = jax.lax.platform_dependent(
+        x,
+        mean,
+        cpu=lambda x, mean: jnp.square(x - mean).mean(-1, keepdims=True),
+        default=lambda x, mean: jnp.maximum(
+            jnp.square(x).mean(-1, keepdims=True) - jnp.square(mean), 0
+        ),
+    )
     return mean, jax.lax.rsqrt(variance + epsilon)
 
 
