@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from uav_jax.layers.norm import GroupNorm
+from uav_jax.layers.norm import GroupNorm, LayerNorm
 
 
 def norm(per_frame=False):
@@ -41,6 +41,21 @@ def test_channels_in_parts_are_one_array():
     x = clip()
     whole, parts = norm()(x, activation=True), norm()(x[..., :1], x[..., 1:], activation=True)
     assert jnp.allclose(whole, parts, atol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 5.0])
+def test_a_folded_norm_is_as_exact_in_bfloat16_as_one_in_front(offset):
+    rng = np.random.RandomState(0)
+    draw = lambda *shape: jnp.asarray(rng.standard_normal(shape), jnp.bfloat16)  # noqa: E731
+    x, kernel, bias = draw(200, 64) + jnp.bfloat16(offset), draw(64, 32) / 8, draw(32)
+    wide = LayerNorm(64, dtype=jnp.float32, param_dtype=jnp.float32)
+    short = LayerNorm(64, dtype=jnp.bfloat16, param_dtype=jnp.bfloat16)
+    for layer in (wide, short):
+        layer.scale[...] = (1 + jnp.sin(jnp.arange(64.0))).astype(layer.scale.dtype)
+        layer.bias[...] = jnp.cos(jnp.arange(64.0)).astype(layer.bias.dtype)
+    exact = wide(x) @ kernel.astype(jnp.float32) + bias
+    in_front = jnp.abs(short(x) @ kernel + bias - exact).mean()
+    assert jnp.abs(short.folded(x, kernel, bias) - exact).mean() <= in_front
 
 
 @pytest.mark.parametrize("activation", [False, True])

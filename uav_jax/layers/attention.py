@@ -204,10 +204,5 @@ class FeedForward(nnx.Module):
         hidden = self.out.kernel.shape[0]
         blocks = hidden // COLUMNS if hidden % COLUMNS == 0 else 1
         parts = self.proj.columns(x, 2 * blocks, fold)
-        # Barriers, so that a product is not made again for each block of the last one's columns.
-        return self.out(
-            *(
-                jax.lax.optimization_barrier(value * gelu(gate))
-                for value, gate in zip(parts[:blocks], parts[blocks:], strict=True)
-            )
-        )
+        pairs = zip(parts[:blocks], parts[blocks:], strict=True)
+        return self.out(*(value * gelu(gate) for value, gate in pairs))

@@ -11,6 +11,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from uav_jax.layers.linear import add_bias
 from uav_jax.shapes import Video
 
 Parts = Sequence[Array]
@@ -193,10 +194,7 @@ class LayerNorm(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
-        x = x.astype(jnp.float32)
-        mean, inverse = _layer_statistics(x, self.epsilon)
-        y = (x - mean) * inverse * self.scale[...] + self.bias[...]
-        return y.astype(self.dtype)
+        return _layer_norm(x, self.scale[...], self.bias[...], self.epsilon, self.dtype)
 
     def folded(
         self, x: Float[Array, "*batch C"], kernel: Float[Array, "C c"], bias: Array | None
@@ -208,10 +206,36 @@ class LayerNorm(nnx.Module):
         for the norm's scale g and bias h. What a matrix unit reads is ``x`` itself: the normalised
         values are neither written nor made again for each block of columns.
         """
-        mean, inverse = _layer_statistics(x.astype(jnp.float32), self.epsilon)
-        scale, shift = self.scale[...].astype(jnp.float32), self.bias[...].astype(jnp.float32)
-        scaled = (scale[:, None] * kernel).astype(kernel.dtype)
-        added = shift @ kernel.astype(jnp.float32) + (0 if bias is None else bias)
-        y = jnp.matmul(x.astype(kernel.dtype), scaled, preferred_element_type=jnp.float32)
-        y = (y - mean * scaled.astype(jnp.float32).sum(0)) * inverse + added
-        return y.astype(self.dtype)
+        scale, shift = self.scale[...], self.bias[...]
+        return jnp.asarray(_folded(x, scale, shift, kernel, bias, self.epsilon, self.dtype))
+
+
+def _layer_norm(x, scale, shift, epsilon: float, dtype: DTypeLike) -> Array:
+    x = x.astype(jnp.float32)
+    mean, inverse = _layer_statistics(x, epsilon)
+    return ((x - mean) * inverse * scale + shift).astype(dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def _folded(x, scale, shift, kernel, bias, epsilon: float, dtype: DTypeLike) -> Array:
+    mean, inverse = _layer_statistics(x.astype(jnp.float32), epsilon)
+    scaled = (scale.astype(jnp.float32)[:, None] * kernel).astype(kernel.dtype)
+    added = shift.astype(jnp.float32) @ kernel.astype(jnp.float32)
+    if bias is not None:
+        added = added + bias
+    y = jnp.matmul(x.astype(kernel.dtype), scaled, preferred_element_type=jnp.float32)
+    y = (y - mean * scaled.astype(jnp.float32).sum(0)) * inverse + added
+    return y.astype(dtype)
+
+
+def _folded_backward(epsilon: float, dtype: DTypeLike, inputs: tuple, grad: Array) -> tuple:
+    """Of the norm in front: its output is made again, and nothing wide is kept."""
+
+    def in_front(x, scale, shift, kernel, bias):
+        y = _layer_norm(x, scale, shift, epsilon, dtype) @ kernel
+        return y if bias is None else add_bias(y, bias)
+
+    return jax.vjp(in_front, *inputs)[1](grad)
+
+
+_folded.defvjp(lambda *args: (_folded(*args), args[:5]), _folded_backward)
