@@ -1,6 +1,6 @@
 """Parameters, linear layers and embedding tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -68,6 +68,15 @@ def _add_bias_backward(bias: Array, grad: Array) -> tuple[Array, Array]:
 add_bias.defvjp(lambda x, bias: (x + bias, bias), _add_bias_backward)
 
 
+Parts = Sequence[Array]
+"""An array cut along its last axis."""
+
+
+def cuts(parts: Parts) -> np.ndarray:
+    """Where the whole was cut."""
+    return np.cumsum([part.shape[-1] for part in parts])[:-1]
+
+
 Fold = Callable[[Array, Array | None], Array]
 """Kernel and bias -> the same product with a norm's output, from the norm's input."""
 
@@ -110,7 +119,7 @@ class Linear(nnx.Module):
         bias = self.bias[...].astype(self.dtype) if self.use_bias else None
         if len(parts) == 1:
             return _product(parts[0].astype(self.dtype), kernel, bias, fold)
-        rows = jnp.split(kernel, np.cumsum([part.shape[-1] for part in parts])[:-1])
+        rows = jnp.split(kernel, cuts(parts))
         sums = [
             jnp.matmul(part.astype(self.dtype), row, preferred_element_type=jnp.float32)
             for part, row in zip(parts, rows, strict=True)

@@ -1,33 +1,23 @@
 """Normalisation layers. Statistics are always float32."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from uav_jax.layers.linear import add_bias
+from uav_jax.layers.linear import Parts, add_bias, cuts
 from uav_jax.shapes import Video
-
-Parts = Sequence[Array]
-"""An array cut along its last axis."""
-
-
-def _ends(parts: Parts) -> np.ndarray:
-    """Where to cut to have the parts again."""
-    return np.cumsum([part.shape[-1] for part in parts])[:-1]
 
 
 def _of_groups(values: Array, groups: int) -> Array:
-    """Each channel's value replaced by its group's mean, ``(..., C)``, by one small product."""
+    """Each channel's value replaced by its group's mean: ``(..., C)``."""
     size = values.shape[-1] // groups
-    average = np.kron(np.eye(groups), np.full((size, size), 1 / size)).astype(np.float32)
-    return jnp.matmul(values, average, precision="highest")
+    means = values.reshape(*values.shape[:-1], groups, size).mean(-1)
+    return jnp.repeat(means, size, axis=-1)
 
 
 def group_statistics(
@@ -46,7 +36,7 @@ def group_statistics(
 
     def of_deviations(parts: Parts) -> tuple[Array, Array]:
         mean = average(parts)
-        centres = jnp.split(mean, _ends(parts), -1)
+        centres = jnp.split(mean, cuts(parts), -1)
         return mean, average([jnp.square(p - m) for p, m in zip(parts, centres, strict=True)])
 
     def of_squares(parts: Parts) -> tuple[Array, Array]:
@@ -103,7 +93,7 @@ def _group_norm_backward(settings: _Settings, saved, grad: Array):
     mean_grad, mean_product = _of_groups(sums, settings.groups)[:, :, None]
     to_x = inverse * (wide * wide_scale - mean_grad - normal * mean_product)
     return (
-        tuple(jnp.split(to_x.astype(x.dtype), _ends(parts), -1)),
+        tuple(jnp.split(to_x.astype(x.dtype), cuts(parts), -1)),
         to_scale.sum(0).astype(scale.dtype),
         to_bias.sum(0).astype(bias.dtype),
     )
