@@ -19,9 +19,20 @@ def compilation_cache(tmp_path_factory):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
-LONGEST = ("mesh_test.py", "loop_test.py", "networks_test.py", "kill_test.py")
+LONGEST = (
+    "training/decoder_test.py",
+    "parity/training_test.py",
+    "training/loop_test.py",
+    "training/mesh_test.py",
+    "pipeline/upscale_test.py",
+    "jobs/video_test.py",
+    "parity/pipeline_test.py",
+    "training/kill_test.py",
+    "parity/networks_test.py",
+    "pipeline/devices_test.py",
+)
 """Files that take minutes: first, so that no worker is left alone with one at the end."""
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
