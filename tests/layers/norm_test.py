@@ -46,7 +46,10 @@ def test_channels_in_parts_are_one_array():
 @pytest.mark.parametrize("offset", [0.0, 5.0])
 def test_a_folded_norm_is_as_exact_in_bfloat16_as_one_in_front(offset):
     rng = np.random.RandomState(0)
-    draw = lambda *shape: jnp.asarray(rng.standard_normal(shape), jnp.bfloat16)  # noqa: E731
+
+    def draw(*shape):
+        return jnp.asarray(rng.standard_normal(shape), jnp.bfloat16)
+
     x, kernel, bias = draw(200, 64) + jnp.bfloat16(offset), draw(64, 32) / 8, draw(32)
     wide = LayerNorm(64, dtype=jnp.float32, param_dtype=jnp.float32)
     short = LayerNorm(64, dtype=jnp.bfloat16, param_dtype=jnp.bfloat16)

@@ -17,7 +17,7 @@ Run = Callable[..., Video]
 
 
 def remat(what: Remat) -> Run:
-    """``run(call, module, *inputs)``: its ``call`` of the rest; backward recomputes ``what``."""
+    """``run(call, module, *inputs)`` is ``call(module, *inputs)``; backward recomputes ``what``."""
     if what == "nothing":
         return lambda call, module, *inputs: call(module, *inputs)
     policy = _expensive if what == "elementwise" else None
