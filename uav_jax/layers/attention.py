@@ -69,19 +69,20 @@ def _attend_over_time(q: Array, k: Array, v: Array, bias_NTS: Array) -> Array:
 def _attend_side_by_side(q: Array, k: Array, v: Array, bias_NTS: Array) -> Array:
     """The same for a few frames without moving heads out of their channels.
 
-    Every pair of frames is multiplied element by element, and a constant matrix sums each head's
-    channels. A TPU does this where it makes ``q``, ``k`` and ``v``; the products of 8 x d matrices
-    of the other form cost it more in copies than in arithmetic.
+    Every pair of frames is multiplied element by element, and a product with a constant matrix sums
+    each head's channels; a weight times its frame is summed over frames in the same way. A TPU
+    multiplies elements on their way into its matrix unit; the products of 8 x d matrices of the
+    other form cost it more in copies than in arithmetic.
     """
     N, d = q.shape[-2:]
     heads_CN = jnp.asarray(np.kron(np.eye(N), np.ones((d, 1))), v.dtype)
-    q, k, v = (x.reshape(*x.shape[:3], N * d) for x in (q, k, v))
-    products_BTSPC = q[:, :, None] * k[:, None]
+    products = q[:, :, None] * k[:, None]
+    products_BTSPC = products.reshape(*products.shape[:4], N * d)
     scores = jnp.matmul(products_BTSPC, heads_CN, preferred_element_type=jnp.float32)
     bias_TSPN = jnp.moveaxis(bias_NTS, 0, -1)[:, :, None]
     weights = jax.nn.softmax(scores + bias_TSPN, axis=2).astype(v.dtype)
-    out = jnp.sum((weights @ heads_CN.T) * v[:, None], axis=2)
-    return out.reshape(*out.shape[:-1], N, d)
+    frames_Sdd = jnp.asarray(np.tile(np.eye(d), (v.shape[1], 1, 1)), v.dtype)
+    return jnp.einsum("btspnd,sde->btpne", weights[..., None] * v[:, None], frames_Sdd)
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -1,7 +1,7 @@
 """Rematerialisation: what a backward pass computes again instead of keeping (Chen et al., 2016)."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 from flax import nnx
@@ -13,7 +13,7 @@ Remat = Literal["nothing", "elementwise", "blocks"]
 and matrix multiplications (not attention's scores), so that norms and activations are computed
 twice and nothing expensive is; ``nothing`` keeps all."""
 
-Run = Callable[..., Video]
+Run = Callable[..., Any]
 
 
 def remat(what: Remat) -> Run:
@@ -22,7 +22,7 @@ def remat(what: Remat) -> Run:
         return lambda call, module, *inputs: call(module, *inputs)
     policy = _expensive if what == "elementwise" else None
 
-    def run(call: Callable[..., Video], module: nnx.Module, *inputs: Video) -> Video:
+    def run(call: Callable[..., Any], module: nnx.Module, *inputs: Video) -> Video:
         graph, state = nnx.split(module)
 
         def merged(state, *inputs):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from flax import nnx
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -100,13 +101,36 @@ class Downsample(nnx.Module):
         return self.conv(x)
 
 
-def _merged(kernel: Array) -> tuple[Array, Array]:
-    """What 3 weights along the first axis are to 2 neighbours of which one is seen twice.
+def _merged(kernel: Array, axis: int) -> tuple[Array, Array]:
+    """What 3 weights along ``axis`` are to 2 neighbours of which one is seen twice.
 
     The first pixel of an enlarged pair sees (previous, own, own), the second (own, own, next).
     """
-    first, middle, last = kernel
-    return jnp.stack([first, middle + last]), jnp.stack([first + middle, last])
+    first, middle, last = jnp.split(kernel, 3, axis)
+    return (
+        jnp.concatenate([first, middle + last], axis),
+        jnp.concatenate([first + middle, last], axis),
+    )
+
+
+def _interleaved(*phases: Frames) -> Frames:
+    """Pixels (0,0), (0,1), (1,0) and (1,1) of each 2x2 square, put where they belong."""
+    squares = jnp.stack([jnp.stack(phases[:2], 3), jnp.stack(phases[2:], 3)], 2)
+    return rearrange(squares, "n h a w b c -> n (h a) (w b) c")
+
+
+def _interleaved_in_place(*phases: Frames) -> Frames:
+    """The same where each convolution can write to the places of its pixels.
+
+    Without the layout, which is that of convolutions on TPU, all would be copied there once more.
+    """
+    n, h, w, c = phases[0].shape
+    squares = jax.lax.empty((n, h, 2, w, 2, c), phases[0].dtype)
+    for i, phase in enumerate(phases):
+        at = (0, 0, i // 2, 0, i % 2, 0)
+        squares = jax.lax.dynamic_update_slice(squares, phase[:, :, None, :, None], at)
+    squares = with_layout_constraint(squares, Layout((1, 2, 3, 4, 0, 5)))
+    return squares.reshape(n, 2 * h, 2 * w, c)
 
 
 def doubled_conv(x: Frames, kernel: Float[Array, "3 3 Cin Cout"]) -> Frames:
@@ -115,14 +139,12 @@ def doubled_conv(x: Frames, kernel: Float[Array, "3 3 Cin Cout"]) -> Frames:
     Each of the 2x2 pixels that come from one sees 2x2 of the input's, so the weights that fall on
     one pixel are added up before.
     """
-    rows = []
-    for below, of_rows in enumerate(_merged(kernel)):
-        row = []
-        for right, both in enumerate(_merged(jnp.moveaxis(of_rows, 1, 0))):
-            padding = ((1 - below, below), (1 - right, right))
-            row.append(conv2d(x, jnp.moveaxis(both, 0, 1), 1, padding))
-        rows.append(jnp.stack(row, 3))
-    return rearrange(jnp.stack(rows, 2), "n h a w b c -> n (h a) (w b) c")
+    phases = [
+        conv2d(x, both, 1, ((1 - below, below), (1 - right, right)))
+        for below, of_rows in enumerate(_merged(kernel, 0))
+        for right, both in enumerate(_merged(of_rows, 1))
+    ]
+    return jax.lax.platform_dependent(*phases, tpu=_interleaved_in_place, default=_interleaved)
 
 
 class Upsample(nnx.Module):

@@ -178,10 +178,18 @@ class VideoUNet(nnx.Module):
         timesteps: PerSample,
         noise_level: PerSample,
     ) -> "Started":
-        """What is the same for every prompt: the down levels above the first attention to text."""
+        """What is the same for every prompt: all that comes before the first attention to text."""
         time = self.time_embedding(timesteps) + self.noise_level_embedding(noise_level)
         x = self.conv_in(jnp.concatenate([latents, low_res], axis=-1))
-        return self._down(Started(x, (x,), time, 0), None)
+        started = self._down(Started((x,), (x,), time, 0), None)
+        if started.levels == len(self.down_blocks):
+            return started
+
+        def enter(level, x):
+            return level.attentions[0].start(level.resnets[0](x, time))
+
+        level = self.down_blocks[started.levels]
+        return started._replace(x=remat(self.config.remat)(enter, level, *started.x))
 
     def finish(self, started: "Started", text: Text) -> Float[Array, "B T H W 4"]:
         """The rest, for one prompt: v, float32."""
@@ -191,7 +199,7 @@ class VideoUNet(nnx.Module):
         """All levels below the first, for one prompt: what the last up level starts from."""
         freqs = self.rotary.freqs[...]
         run = remat(self.config.remat)
-        x, skips, time, _ = self._down(started, text)
+        (x,), skips, time, _ = self._down(started, text)
         x = run(lambda block, x: block(x, time, text, freqs), self.mid_block, x)
         x = run(lambda module, x: module(x, time), self.mid_temporal, x)
         for i in range(len(self.up_blocks) - 1):
@@ -223,25 +231,32 @@ class VideoUNet(nnx.Module):
     def _down(self, started: "Started", text: Text | None) -> "Started":
         """Down levels from where ``started`` stands: to the end, or as far as they need no text."""
         run, freqs = remat(self.config.remat), self.rotary.freqs[...]
-        x, skips, time, done = started
+        (x, *tokens), skips, time, done = started
         for level, module in list(zip(self.down_blocks, self.down_temporal, strict=True))[done:]:
             if level.has_attention and text is None:
                 break
             for i in range(len(level.resnets)):
-                x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
+                if tokens:  # of the first transformer, which has started
+
+                    def rest(level, *started):
+                        return level.attentions[0].finish(*started, text, freqs)
+
+                    x, tokens = run(rest, level, x, *tokens), ()
+                else:
+                    x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
                 skips = (*skips, x)
             if level.has_resample:
                 x = level.resample(x)
                 skips = (*skips, x)
             x = run(lambda module, x: module(x, time), module, x)
             done += 1
-        return Started(x, skips, time, done)
+        return Started((x,), skips, time, done)
 
 
 class Started(NamedTuple):
     """A U-Net's evaluation part of the way down."""
 
-    x: Video
+    x: tuple[Video, ...]  # where a transformer has started, its tokens too
     skips: tuple[Video, ...]
     time: Float[Array, "B D"]
     levels: int  # done

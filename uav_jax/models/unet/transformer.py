@@ -71,8 +71,15 @@ class Transformer(nnx.Module):
         self.proj_out = Linear(channels, channels, **settings)
 
     def __call__(self, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
+        return self.finish(*self.start(x), text, freqs)
+
+    def start(self, x: Video) -> tuple[Video, Video]:
+        """What is the same for every prompt: the temporal block's output, and tokens from it."""
         residual = self.resblock_temporal(x)
-        x = self.proj_in(self.norm(residual))
+        return residual, self.proj_in(self.norm(residual))
+
+    def finish(self, residual: Video, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
+        """The rest, for one prompt."""
         for block in self.transformer_blocks:
             x = block(x, text, freqs)
         return self.proj_out(x) + residual
