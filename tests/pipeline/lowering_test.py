@@ -50,5 +50,10 @@ def programs():
     ("program", "arguments"), [p[1:] for p in programs()], ids=["unet", "decoder", "flow"]
 )
 def test_programs_lower_for_accelerators(program, arguments, platform):
-    made = export.export(jax.jit(program), platforms=[platform])(*arguments)
+    made = export.export(
+        jax.jit(program),
+        platforms=[platform],
+        # A wish about memory, whose name may change with JAX; nothing is stored here.
+        disabled_checks=[export.DisabledSafetyCheck.custom_call("LayoutConstraint")],
+    )(*arguments)
     assert made.platforms == (platform,) and len(made.mlir_module_serialized) > 10_000

@@ -10,6 +10,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -17,6 +18,18 @@ from uav_jax.layers.linear import add_bias, lecun_normal, parameter
 from uav_jax.shapes import Frames, Video
 
 Padding = Sequence[tuple[int, int]]
+
+
+def laid_out_for_images(x: Video) -> Video:
+    """``x`` where a TPU's convolutions over images want it: frames beside channels.
+
+    Values that are added up lie in rows of pixels otherwise, and each convolution has them moved.
+    """
+
+    def move(x: Array) -> Array:
+        return with_layout_constraint(x, Layout((2, 3, 0, 1, 4)))
+
+    return jax.lax.platform_dependent(x, tpu=move, default=lambda x: x)
 
 
 def _conv2d(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:

@@ -10,11 +10,12 @@ whose 1x1 convolution starts at zero, so that the untrained video model equals t
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from uav_jax.layers.conv import Conv2d
+from uav_jax.layers.conv import Conv2d, laid_out_for_images
 from uav_jax.layers.embedding import RotaryFrequencies, TimestepEmbedding
 from uav_jax.layers.linear import Embed, layer_settings
 from uav_jax.layers.norm import GroupNorm
@@ -101,9 +102,10 @@ class Level(nnx.Module):
         skip: Video | None = None,
     ) -> Video:
         """Residual block ``i`` and the transformer behind it, if there is one."""
-        x = self.resnets[i](x, time, skip)
         if not self.has_attention:
-            return x
+            x, skip = jax.tree.map(laid_out_for_images, (x, skip))
+            return laid_out_for_images(self.resnets[i](x, time, skip))
+        x = self.resnets[i](x, time, skip)
         assert text is not None
         return self.attentions[i](x, text, freqs)
 
