@@ -10,9 +10,10 @@ from flax import nnx
 
 from uav_jax.layers import attention
 from uav_jax.layers.attention import CrossAttention, FeedForward, TemporalAttention
-from uav_jax.layers.conv import Conv2d, TemporalConv
+from uav_jax.layers.conv import Conv2d, TemporalConv, laid_out_for_images
 from uav_jax.layers.linear import Linear
 from uav_jax.layers.norm import GroupNorm, LayerNorm
+from uav_jax.layers.resample import Upsample
 
 FLOAT32_SUMS = 3e-5
 """Other summation orders, and a difference of squares, of values of order one."""
@@ -32,6 +33,16 @@ class Normed(nnx.Module):
         return self.layer(self.norm(x), *rest, fold=partial(self.norm.folded, x))
 
 
+class LaidOut(nnx.Module):
+    """A convolution between values that are laid out for it."""
+
+    def __init__(self):
+        self.layer = Conv2d(8, 8, **SETTINGS)
+
+    def __call__(self, x):
+        return laid_out_for_images(self.layer(laid_out_for_images(x)))
+
+
 LAYERS = {
     "group norm": lambda: GroupNorm(8, 4, epsilon=1e-6, **SETTINGS),
     "group norm and SiLU": lambda: GroupNorm(8, 2, epsilon=1e-6, **SETTINGS),
@@ -45,6 +56,8 @@ LAYERS = {
     "linear": lambda: Linear(8, 3, **SETTINGS),
     "linear behind a norm": lambda: Normed(Linear(8, 3, **SETTINGS)),
     "convolution": lambda: Conv2d(8, 3, **SETTINGS),
+    "convolution of what is laid out": LaidOut,
+    "enlargement": lambda: Upsample(8, **SETTINGS),
 }
 
 

@@ -132,11 +132,12 @@ def guided(
     unet, rows = nnx.merge(graph, state), latents.shape[0]
     level, time = jnp.full((rows,), noise_level), jnp.full((rows,), timestep)
     started = unet.start(latents, low_res, time, level)
-    deep = deep or tuple(
-        unet.deep(started, jnp.broadcast_to(prompt, (rows, *prompt.shape))) for prompt in text
-    )
-    v, *negative = (unet.top(started, features) for features in deep)
-    for v_negative in negative:
+    texts = (jnp.broadcast_to(prompt, (rows, *prompt.shape)) for prompt in text)
+    deep = deep or unet.deep(started, *texts)
+    v = unet.top(started, deep[0])
+    for features in deep[1:]:
+        features, v = jax.lax.optimization_barrier((features, v))  # one prompt after the other
+        v_negative = unet.top(started, features)
         v = v_negative + guidance_scale * (v - v_negative)
     return v, deep if keep else ()
 

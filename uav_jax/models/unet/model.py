@@ -195,18 +195,35 @@ class VideoUNet(nnx.Module):
 
     def finish(self, started: "Started", text: Text) -> Float[Array, "B T H W 4"]:
         """The rest, for one prompt: v, float32."""
-        return self.top(started, self.deep(started, text))
+        return self.top(started, *self.deep(started, text))
 
-    def deep(self, started: "Started", text: Text) -> Video:
-        """All levels below the first, for one prompt: what the last up level starts from."""
+    def deep(self, started: "Started", *texts: Text) -> tuple[Video, ...]:
+        """All levels below the first, for each prompt: what the last up level starts from.
+
+        Below the first level with attention the prompts are one batch: little work by itself.
+        """
         freqs = self.rotary.freqs[...]
         run = remat(self.config.remat)
-        (x,), skips, time, _ = self._down(started, text)
+        first, last = started.levels, len(self.up_blocks) - 1
+        alone = [self._down(started, text, first + 1) for text in texts]
+        text = _together(*texts)
+        *arrays, (levels, *_) = zip(*alone, strict=True)
+        x, skips, time = (jax.tree.map(_together, *values) for values in arrays)
+        (x,), skips, time, _ = self._down(Started(x, skips, time, levels), text)
         x = run(lambda block, x: block(x, time, text, freqs), self.mid_block, x)
         x = run(lambda module, x: module(x, time), self.mid_temporal, x)
-        for i in range(len(self.up_blocks) - 1):
+        for i in range(last - first):
             x, skips = self._up(i, x, skips, time, text)
-        return x
+
+        deep: list[Video] = []
+        for rows, own, text in zip(_apart(x, len(texts)), alone, texts, strict=True):
+            if deep:  # one prompt after the other
+                rows, deep[-1] = jax.lax.optimization_barrier((rows, deep[-1]))
+            left = own.skips[: len(skips)]
+            for i in range(max(last - first, 0), last):
+                rows, left = self._up(i, rows, left, started.time, text)
+            deep.append(rows)
+        return tuple(deep)
 
     def top(self, started: "Started", deep: Video) -> Float[Array, "B T H W 4"]:
         """The last up level, on top of ``deep``: of this evaluation, or of one nearby in time."""
@@ -230,11 +247,12 @@ class VideoUNet(nnx.Module):
             x = level.enlarge(x, skips[-1])
         return run(lambda module, x: module(x, time), module, x), skips
 
-    def _down(self, started: "Started", text: Text | None) -> "Started":
-        """Down levels from where ``started`` stands: to the end, or as far as they need no text."""
+    def _down(self, started: "Started", text: Text | None, stop: int | None = None) -> "Started":
+        """Down levels from where ``started`` stands: to ``stop`` or as far as no text is needed."""
         run, freqs = remat(self.config.remat), self.rotary.freqs[...]
         (x, *tokens), skips, time, done = started
-        for level, module in list(zip(self.down_blocks, self.down_temporal, strict=True))[done:]:
+        pairs = list(zip(self.down_blocks, self.down_temporal, strict=True))
+        for level, module in pairs[done:stop]:
             if level.has_attention and text is None:
                 break
             for i in range(len(level.resnets)):
@@ -262,6 +280,20 @@ class Started(NamedTuple):
     skips: tuple[Video, ...]
     time: Float[Array, "B D"]
     levels: int  # done
+
+
+def _together(*prompts: Array) -> Array:
+    """The same rows for several prompts as one batch, a row's prompts side by side.
+
+    Rows that are divided over devices stay where they are.
+    """
+    return jnp.stack(prompts, 1).reshape(-1, *prompts[0].shape[1:])
+
+
+def _apart(x: Array, prompts: int) -> list[Array]:
+    """What ``_together`` has put together."""
+    rows = x.reshape(-1, prompts, *x.shape[1:])
+    return [rows[:, i] for i in range(prompts)]
 
 
 def _down_levels(config: UNetConfig, time_channels: int, rngs: nnx.Rngs | None) -> list[Level]:
