@@ -55,6 +55,7 @@ LAYERS = {
     "feed-forward": lambda: Normed(FeedForward(8, **SETTINGS)),
     "linear": lambda: Linear(8, 3, **SETTINGS),
     "linear behind a norm": lambda: Normed(Linear(8, 3, **SETTINGS)),
+    "linear behind a norm of few": lambda: Normed(Linear(8, 3, **SETTINGS)),
     "convolution": lambda: Conv2d(8, 3, **SETTINGS),
     "convolution of what is laid out": LaidOut,
     "enlargement": lambda: Upsample(8, **SETTINGS),
@@ -86,6 +87,7 @@ def test_layers_are_the_same_on_a_tpu(name, monkeypatch):
     rng = np.random.RandomState(1)  # weights that start at zero too
     state = jax.tree.map(lambda v: jnp.asarray(rng.standard_normal(v.shape), jnp.float32), state)
     x = jnp.asarray(rng.standard_normal(SHAPE) + 1, jnp.float32)
+    x = x[:, :1] if name.endswith("of few") else x
     here = value_and_gradient(name, graph, state, x)
     chosen = []
 
@@ -94,7 +96,8 @@ def test_layers_are_the_same_on_a_tpu(name, monkeypatch):
         return (tpu or default)(*arguments)
 
     monkeypatch.setattr(jax.lax, "platform_dependent", as_on_tpu)
-    monkeypatch.setattr(attention, "COLUMNS", 16)
+    for size, value in {"COLUMNS": 16, "IN_BLOCKS_FROM": 1, "LANES": 4}.items():
+        monkeypatch.setattr(attention, size, value)
     there = value_and_gradient(name, graph, state, x)
     assert chosen
     for a, b in zip(there, here, strict=True):

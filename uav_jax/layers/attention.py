@@ -3,6 +3,7 @@
 softmax(q k^T / sqrt(d) + bias) v,   scores and softmax in float32.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from uav_jax.layers.embedding import relative_position_buckets, rotate
+from uav_jax.layers.embedding import relative_position_buckets, rotate, rotate_side_by_side
 from uav_jax.layers.linear import Embed, Fold, Linear
 from uav_jax.shapes import Video
 
@@ -34,6 +35,11 @@ def _attend(q: Array, k: Array, v: Array, bias: Array | None) -> Array:
     return jnp.einsum("bnqk,bknd->bqnd", weights, v)
 
 
+def _chunk(B: int, Q: int, N: int, K: int, d: int) -> int:
+    """Queries to compute at once."""
+    return Q if FEW_KEYS * d >= K else max(SMALLEST_CHUNK, MAX_SCORES // (B * N * K))
+
+
 def attention(
     q: Float[Array, "B Q N d"],
     k: Float[Array, "B K N d"],
@@ -47,9 +53,8 @@ def attention(
     ``bias`` is only supported for sizes that need no chunks (causal text, time).
     """
     B, Q, N, d = q.shape
-    K = k.shape[1]
-    chunk = max(SMALLEST_CHUNK, MAX_SCORES // (B * N * K))
-    if chunk >= Q or bias is not None or FEW_KEYS * d >= K:
+    chunk = _chunk(B, Q, N, k.shape[1], d)
+    if chunk >= Q or bias is not None:
         return _attend(q, k, v, bias)
     chunks = -(-Q // chunk)
     q = jnp.pad(q, ((0, 0), (0, chunks * chunk - Q), (0, 0), (0, 0)))
@@ -59,14 +64,45 @@ def attention(
     return jnp.moveaxis(out, 0, 1).reshape(B, chunks * chunk, N, d)[:, :Q]
 
 
-def _attend_over_time(q: Array, k: Array, v: Array, bias_NTS: Array) -> Array:
-    """Attention over T of ``(B, T, P, N, d)`` at each of P places."""
+LANES = 128
+"""Channels that a TPU holds side by side."""
+
+
+def _attend_heads(heads: int, q: Array, k: Array, v: Array) -> Array:
+    """Attention of heads that share one axis: ``(B, Q, C)``, ``(B, K, C)`` twice -> ``(B, Q, C)``.
+
+    On TPU heads that fill whole lanes are cut out there, one after the other, and nothing moves.
+    """
+
+    def together(q: Array, k: Array, v: Array) -> Array:
+        q, k, v = (x.reshape(*x.shape[:2], heads, -1) for x in (q, k, v))
+        return attention(q, k, v).reshape(*q.shape[:2], -1)
+
+    def one_by_one(q: Array, k: Array, v: Array) -> Array:
+        parts = zip(*(jnp.split(x, heads, axis=-1) for x in (q, k, v)), strict=True)
+        return jnp.concatenate([head(*part) for part in parts], axis=-1)
+
+    def head(q: Array, k: Array, v: Array) -> Array:
+        scores = jnp.einsum("bqd,bkd->bqk", q, k, preferred_element_type=jnp.float32)
+        return jnp.einsum("bqk,bkd->bqd", jax.nn.softmax(scores, axis=-1).astype(v.dtype), v)
+
+    (B, Q, C), K = q.shape, k.shape[1]
+    if C % (heads * LANES) or _chunk(B, Q, heads, K, C // heads) < Q:
+        return together(q, k, v)
+    return jax.lax.platform_dependent(q, k, v, tpu=one_by_one, default=together)
+
+
+def _attend_over_time(q: Array, k: Array, v: Array, freqs: Array, bias_NTS: Array) -> Array:
+    """Attention over T of ``(B, T, P, C)`` at each of P places; N heads, as ``bias_NTS`` has."""
+    q, k, v = (x.reshape(*x.shape[:3], len(bias_NTS), -1) for x in (q, k, v))
+    q, k = rotate(q, freqs), rotate(k, freqs)
     scores = jnp.einsum("btpnd,bspnd->bpnts", q, k, preferred_element_type=jnp.float32)
     weights = jax.nn.softmax(scores + bias_NTS, axis=-1).astype(v.dtype)
-    return jnp.einsum("bpnts,bspnd->btpnd", weights, v)
+    out = jnp.einsum("bpnts,bspnd->btpnd", weights, v)
+    return out.reshape(*out.shape[:3], -1)
 
 
-def _attend_side_by_side(q: Array, k: Array, v: Array, bias_NTS: Array) -> Array:
+def _attend_side_by_side(q: Array, k: Array, v: Array, freqs: Array, bias_NTS: Array) -> Array:
     """The same for a few frames without moving heads out of their channels.
 
     Every pair of frames is multiplied element by element, and a product with a constant matrix sums
@@ -74,15 +110,17 @@ def _attend_side_by_side(q: Array, k: Array, v: Array, bias_NTS: Array) -> Array
     multiplies elements on their way into its matrix unit; the products of 8 x d matrices of the
     other form cost it more in copies than in arithmetic.
     """
-    N, d = q.shape[-2:]
+    N, (T, d) = len(bias_NTS), (q.shape[1], q.shape[-1] // len(bias_NTS))
+    q, k = (rotate_side_by_side(x, freqs, N) for x in (q, k))
     heads_CN = jnp.asarray(np.kron(np.eye(N), np.ones((d, 1))), v.dtype)
-    products = q[:, :, None] * k[:, None]
-    products_BTSPC = products.reshape(*products.shape[:4], N * d)
+    products_BTSPC = q[:, :, None] * k[:, None]
     scores = jnp.matmul(products_BTSPC, heads_CN, preferred_element_type=jnp.float32)
     bias_TSPN = jnp.moveaxis(bias_NTS, 0, -1)[:, :, None]
     weights = jax.nn.softmax(scores + bias_TSPN, axis=2).astype(v.dtype)
-    frames_Sdd = jnp.asarray(np.tile(np.eye(d), (v.shape[1], 1, 1)), v.dtype)
-    return jnp.einsum("btspnd,sde->btpne", weights[..., None] * v[:, None], frames_Sdd)
+    weighed_BTSPNd = weights[..., None] * v.reshape(*v.shape[:3], N, d)[:, None]
+    frames_Sdd = jnp.asarray(np.tile(np.eye(d), (T, 1, 1)), v.dtype)
+    out = jnp.einsum("btspnd,sde->btpne", weighed_BTSPNd, frames_Sdd)
+    return out.reshape(q.shape)
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -137,8 +175,8 @@ class CrossAttention(nnx.Module):
             rows, k, v = B * T, self.to_k(x, fold=fold), self.to_v(x, fold=fold)
         else:
             rows, k, v = B, self.to_k(context), self.to_v(context)
-        q, k, v = (y.reshape(rows, -1, self.heads, C // self.heads) for y in (q, k, v))
-        return self.to_out(attention(q, k, v).reshape(x.shape))
+        q, k, v = (y.reshape(rows, -1, C) for y in (q, k, v))
+        return self.to_out(_attend_heads(self.heads, q, k, v).reshape(x.shape))
 
 
 class TemporalAttention(nnx.Module):
@@ -173,20 +211,22 @@ class TemporalAttention(nnx.Module):
         self, x: Video, freqs: Float[Array, " half"], *, fold: Fold | None = None
     ) -> Video:
         B, T, H, W, C = x.shape
-        d = C // self.heads
         layers = (self.to_q, self.to_k, self.to_v)
-        q, k, v = (layer(x, fold=fold).reshape(B, T, H * W, self.heads, d) for layer in layers)
-        q, k = rotate(q * d**-0.5, freqs), rotate(k, freqs)
+        q, k, v = (layer(x, fold=fold).reshape(B, T, H * W, C) for layer in layers)
         buckets = relative_position_buckets(T, self.buckets, self.max_distance)
         bias_NTT = jnp.moveaxis(self.relative_attention_bias(jnp.asarray(buckets)), -1, 0)
+        inputs = (q * (C // self.heads) ** -0.5, k, v, freqs, bias_NTT)
         out = jax.lax.platform_dependent(
-            q, k, v, bias_NTT, tpu=jax.checkpoint(_attend_side_by_side), default=_attend_over_time
+            *inputs, tpu=jax.checkpoint(_attend_side_by_side), default=_attend_over_time
         )
         return self.to_out(out.reshape(B, T, H, W, C))
 
 
 COLUMNS = 512
 """Hidden channels of a feed-forward layer that are computed at once: a TPU holds them in VMEM."""
+
+IN_BLOCKS_FROM = 4096
+"""Places of a row from which they would not all fit there."""
 
 
 class FeedForward(nnx.Module):
@@ -202,8 +242,8 @@ class FeedForward(nnx.Module):
     def __call__(
         self, x: Float[Array, "*batch C"], *, fold: Fold | None = None
     ) -> Float[Array, "*batch C"]:
-        hidden = self.out.kernel.shape[0]
-        blocks = hidden // COLUMNS if hidden % COLUMNS == 0 else 1
+        hidden, places = self.out.kernel.shape[0], math.prod(x.shape[1:-1])
+        blocks = hidden // COLUMNS if hidden % COLUMNS == 0 and places > IN_BLOCKS_FROM else 1
         parts = self.proj.columns(x, 2 * blocks, fold)
         pairs = zip(parts[:blocks], parts[blocks:], strict=True)
         return self.out(*(value * gelu(gate) for value, gate in pairs))

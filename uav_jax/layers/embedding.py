@@ -64,13 +64,27 @@ def rotate(
 
     Position is the index on axis T; channels from ``2 * len(freqs)`` on are left as they are.
     """
-    T, d, rotated = x.shape[-4], x.shape[-1], 2 * freqs.shape[0]
+    cos, sin = _rotation(x.shape[-4], x.shape[-1], freqs)
+    return _turned(x, cos[:, None, None], sin[:, None, None])
+
+
+def rotate_side_by_side(
+    x: Float[Array, "*batch T P C"], freqs: Float[Array, " half"], heads: int
+) -> Float[Array, "*batch T P C"]:
+    """The same for heads that share one axis."""
+    cos, sin = _rotation(x.shape[-3], x.shape[-1] // heads, freqs)
+    return _turned(x, *(jnp.tile(y, (1, heads))[:, None] for y in (cos, sin)))
+
+
+def _rotation(T: int, d: int, freqs: Array) -> tuple[Float[Array, "T d"], Float[Array, "T d"]]:
     angles = jnp.arange(T, dtype=jnp.float32)[:, None] * jnp.repeat(freqs, 2)
-    still = ((0, 0), (0, d - rotated))
-    cos = jnp.pad(jnp.cos(angles), still, constant_values=1)[:, None, None]
-    sin = jnp.pad(jnp.sin(angles), still)[:, None, None]
+    still = ((0, 0), (0, d - angles.shape[1]))
+    return jnp.pad(jnp.cos(angles), still, constant_values=1), jnp.pad(jnp.sin(angles), still)
+
+
+def _turned(x: Array, cos: Array, sin: Array) -> Array:
     # (a, b) -> (-b, a) in every pair, as an exact product: no channel moves on its own.
-    swap = np.kron(np.eye(d // 2, dtype=np.float32), [[0, 1], [-1, 0]]).astype(x.dtype)
+    swap = np.kron(np.eye(x.shape[-1] // 2, dtype=np.float32), [[0, 1], [-1, 0]]).astype(x.dtype)
     turned = jnp.matmul(x, swap, precision="highest", preferred_element_type=jnp.float32)
     return (x * cos + turned * sin).astype(x.dtype)
 

@@ -1,5 +1,6 @@
 """Normalisation layers. Statistics are always float32."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -194,16 +195,28 @@ class LayerNorm(nnx.Module):
             norm(x) W + b  =  (x (g W) - mean (sum of the rows of g W)) / deviation + (h W + b)
 
         for the norm's scale g and bias h. What a matrix unit reads is ``x`` itself: the normalised
-        values are neither written nor made again for each block of columns.
+        values are neither written nor made again for each block of columns. Where a row has few
+        places, what that saves is less than reading the kernel twice more: the norm stays in front.
         """
-        scale, shift = self.scale[...], self.bias[...]
-        return jnp.asarray(_folded(x, scale, shift, kernel, bias, self.epsilon, self.dtype))
+        inputs = (x, self.scale[...], self.bias[...], kernel, bias)
+        few = math.prod(x.shape[1:-1]) < FOLDED_FROM * x.shape[-1]
+        product = _in_front if few else _folded
+        return jnp.asarray(product(*inputs, self.epsilon, self.dtype))
+
+
+FOLDED_FROM = 8
+"""Places of a row, in channels, from which a norm is folded into what follows."""
 
 
 def _layer_norm(x, scale, shift, epsilon: float, dtype: DTypeLike) -> Array:
     x = x.astype(jnp.float32)
     mean, inverse = _layer_statistics(x, epsilon)
     return ((x - mean) * inverse * scale + shift).astype(dtype)
+
+
+def _in_front(x, scale, shift, kernel, bias, epsilon: float, dtype: DTypeLike) -> Array:
+    y = _layer_norm(x, scale, shift, epsilon, dtype) @ kernel
+    return y if bias is None else add_bias(y, bias)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5, 6))
@@ -222,8 +235,7 @@ def _folded_backward(epsilon: float, dtype: DTypeLike, inputs: tuple, grad: Arra
     """Of the norm in front: its output is made again, and nothing wide is kept."""
 
     def in_front(x, scale, shift, kernel, bias):
-        y = _layer_norm(x, scale, shift, epsilon, dtype) @ kernel
-        return y if bias is None else add_bias(y, bias)
+        return _in_front(x, scale, shift, kernel, bias, epsilon, dtype)
 
     return jax.vjp(in_front, *inputs)[1](grad)
 
