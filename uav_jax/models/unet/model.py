@@ -251,16 +251,17 @@ class VideoUNet(nnx.Module):
         """Down levels from where ``started`` stands: to ``stop`` or as far as no text is needed."""
         run, freqs = remat(self.config.remat), self.rotary.freqs[...]
         (x, *tokens), skips, time, done = started
+
+        def rest(level: Level, x: Video, tokens: Video) -> Video:
+            assert text is not None
+            return level.attentions[0].finish(x, tokens, text, freqs)
+
         pairs = list(zip(self.down_blocks, self.down_temporal, strict=True))
         for level, module in pairs[done:stop]:
             if level.has_attention and text is None:
                 break
             for i in range(len(level.resnets)):
                 if tokens:  # of the first transformer, which has started
-
-                    def rest(level, *started):
-                        return level.attentions[0].finish(*started, text, freqs)
-
                     x, tokens = run(rest, level, x, *tokens), ()
                 else:
                     x = run(lambda level, x, i=i: level.block(i, x, time, text, freqs), level, x)
