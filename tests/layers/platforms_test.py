@@ -14,6 +14,7 @@ from uav_jax.layers.conv import Conv2d, TemporalConv, laid_out_for_images
 from uav_jax.layers.linear import Linear
 from uav_jax.layers.norm import GroupNorm, LayerNorm
 from uav_jax.layers.resample import Upsample
+from uav_jax.layers.residual import ResidualBlock
 
 FLOAT32_SUMS = 3e-5
 """Other summation orders, and a difference of squares, of values of order one."""
@@ -58,6 +59,9 @@ LAYERS = {
     "linear behind a norm of few": lambda: Normed(Linear(8, 3, **SETTINGS)),
     "convolution": lambda: Conv2d(8, 3, **SETTINGS),
     "convolution of what is laid out": LaidOut,
+    "residual block among tokens": lambda: ResidualBlock(
+        8, 4, groups=2, epsilon=1e-6, among_tokens=True, **SETTINGS
+    ),
     "enlargement": lambda: Upsample(8, **SETTINGS),
 }
 
@@ -67,6 +71,8 @@ def call(name, layer, x):
         return layer(x, activation=True)
     if name == "group norm of parts":
         return layer(x[..., :5], x[..., 5:])
+    if name == "residual block among tokens":
+        return layer(x[..., :5], skip=x[..., 5:])
     return layer(x, FREQUENCIES) if name == "attention over time" else layer(x)
 
 

@@ -134,6 +134,7 @@ def guided(
     started = unet.start(latents, low_res, time, level)
     texts = (jnp.broadcast_to(prompt, (rows, *prompt.shape)) for prompt in text)
     deep = deep or unet.deep(started, *texts)
+    started = unet.skipped(started) if len(text) > 1 else started
     v = unet.top(started, deep[0])
     for features in deep[1:]:
         features, v = jax.lax.optimization_barrier((features, v))  # one prompt after the other

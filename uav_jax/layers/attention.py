@@ -116,11 +116,15 @@ def _attend_side_by_side(q: Array, k: Array, v: Array, freqs: Array, bias_NTS: A
     products_BTSPC = q[:, :, None] * k[:, None]
     scores = jnp.matmul(products_BTSPC, heads_CN, preferred_element_type=jnp.float32)
     bias_TSPN = jnp.moveaxis(bias_NTS, 0, -1)[:, :, None]
-    weights = jax.nn.softmax(scores + bias_TSPN, axis=2).astype(v.dtype)
-    weighed_BTSPNd = weights[..., None] * v.reshape(*v.shape[:3], N, d)[:, None]
+    scores = scores + bias_TSPN
+    weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(2, keepdims=True)))
+    total_BTPN = weights.sum(2)
+    weighed_BTSPNd = weights.astype(v.dtype)[..., None] * v.reshape(*v.shape[:3], N, d)[:, None]
     frames_Sdd = jnp.asarray(np.tile(np.eye(d), (T, 1, 1)), v.dtype)
-    out = jnp.einsum("btspnd,sde->btpne", weighed_BTSPNd, frames_Sdd)
-    return out.reshape(q.shape)
+    out = jnp.einsum(
+        "btspnd,sde->btpne", weighed_BTSPNd, frames_Sdd, preferred_element_type=jnp.float32
+    )
+    return (out / total_BTPN[..., None]).astype(v.dtype).reshape(q.shape)
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -14,7 +14,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from uav_jax.layers.linear import add_bias, lecun_normal, parameter
+from uav_jax.layers.linear import add_bias, lecun_normal, parameter, sum_of_products
 from uav_jax.shapes import Frames, Video
 
 Padding = Sequence[tuple[int, int]]
@@ -26,8 +26,17 @@ def laid_out_for_images(x: Video) -> Video:
     Values that are added up lie in rows of pixels otherwise, and each convolution has them moved.
     """
 
+    return _laid_out(x, (2, 3, 0, 1, 4))
+
+
+def laid_out_for_tokens(x: Video) -> Video:
+    """``x`` where a TPU's products and convolutions over time want it: places beside channels."""
+    return _laid_out(x, (0, 1, 2, 3, 4))
+
+
+def _laid_out(x: Array, axes: tuple[int, ...]) -> Array:
     def move(x: Array) -> Array:
-        return with_layout_constraint(x, Layout((2, 3, 0, 1, 4)))
+        return with_layout_constraint(x, Layout(axes))
 
     return jax.lax.platform_dependent(x, tpu=move, default=lambda x: x)
 
@@ -154,9 +163,14 @@ class Conv2d(_Convolution):
         self.stride = stride
         self.padding = tuple(padding or ((kh // 2, kh // 2), (kw // 2, kw // 2)))
 
-    def __call__(self, x: Float[Array, "*batch H W Cin"]) -> Float[Array, "*batch h w Cout"]:
-        if self.kernel.shape[:2] == (1, 1) and self.stride == 1:
-            kernel, bias = self._parameters()
+    def __call__(
+        self, x: Float[Array, "*batch H W _"], *more: Float[Array, "*batch H W _"]
+    ) -> Float[Array, "*batch h w Cout"]:
+        """Of all input channels; those of 1x1 kernels may come in parts."""
+        kernel, bias = self._parameters()
+        if more:
+            return add_bias(sum_of_products((x, *more), kernel[0, 0]), bias)
+        if kernel.shape[:2] == (1, 1) and self.stride == 1:
             return add_bias(x.astype(self.dtype) @ kernel[0, 0], bias)
         return self.apply(partial(conv2d, stride=self.stride, padding=self.padding), x)
 
@@ -167,6 +181,15 @@ class Conv2d(_Convolution):
         kernel, bias = self._parameters()
         y = convolve(x.reshape(-1, *x.shape[-3:]).astype(self.dtype), kernel)
         return add_bias(y, bias).reshape(*x.shape[:-3], *y.shape[1:])
+
+    def of_channels(
+        self, x: Float[Array, "*batch H W _"], channels: slice
+    ) -> Float[Array, "*batch h w Cout"]:
+        """What some of the input channels give, without the bias; those of all add up."""
+        kernel = self._parameters()[0][..., channels, :]
+        images = x.reshape(-1, *x.shape[-3:]).astype(self.dtype)
+        y = conv2d(images, kernel, self.stride, self.padding)
+        return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
 def _conv_over_time(x_BTPC: Array, kernel: Array) -> Array:

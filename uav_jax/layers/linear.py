@@ -77,6 +77,15 @@ def cuts(parts: Parts) -> np.ndarray:
     return np.cumsum([part.shape[-1] for part in parts])[:-1]
 
 
+def sum_of_products(parts: Parts, kernel: Float[Array, "C c"]) -> Float[Array, "*batch c"]:
+    """The parts together times ``kernel``, in its dtype: added up in float32, not put together."""
+    sums = [
+        jnp.matmul(part.astype(kernel.dtype), rows, preferred_element_type=jnp.float32)
+        for part, rows in zip(parts, jnp.split(kernel, cuts(parts)), strict=True)
+    ]
+    return sum(sums[1:], sums[0]).astype(kernel.dtype)
+
+
 Fold = Callable[[Array, Array | None], Array]
 """Kernel and bias -> the same product with a norm's output, from the norm's input."""
 
@@ -119,12 +128,7 @@ class Linear(nnx.Module):
         bias = self.bias[...].astype(self.dtype) if self.use_bias else None
         if len(parts) == 1:
             return _product(parts[0].astype(self.dtype), kernel, bias, fold)
-        rows = jnp.split(kernel, cuts(parts))
-        sums = [
-            jnp.matmul(part.astype(self.dtype), row, preferred_element_type=jnp.float32)
-            for part, row in zip(parts, rows, strict=True)
-        ]
-        y = sum(sums[1:], sums[0]).astype(self.dtype)
+        y = sum_of_products(parts, kernel)
         return y if bias is None else add_bias(y, bias)
 
     def columns(

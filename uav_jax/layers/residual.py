@@ -10,9 +10,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from uav_jax.layers.conv import Conv2d, Conv3d, TemporalConv
-from uav_jax.layers.linear import Linear
+from uav_jax.layers.linear import Linear, add_bias
 from uav_jax.layers.norm import group_norm_or_none
 from uav_jax.shapes import Video
+
+Skip = Video | tuple[Video, Video]
+"""A skip connection's channels, or a pair of them and what ``skipped`` made of them."""
 
 
 class ResidualBlock(nnx.Module):
@@ -21,7 +24,8 @@ class ResidualBlock(nnx.Module):
     ``temporal_kernels`` makes both convolutions ``(k, 1, 1)``; otherwise they are 3x3 per frame.
     ``time_channels`` adds a projected time embedding between them. ``add_3d`` adds
     ``conv3d(SiLU(GroupNorm(y)))`` to the finished sum ``y`` (the video decoder's temporal layer,
-    zero at the start). ``zero_init`` starts the last convolution at zero. With 0
+    zero at the start). ``among_tokens`` says that the input lies as a transformer's tokens do, on
+    devices where that makes a difference. ``zero_init`` starts the last convolution at zero. With 0
     ``groups`` nothing is normalised, and that convolution starts at zero too.
     """
 
@@ -36,6 +40,7 @@ class ResidualBlock(nnx.Module):
         time_channels: int | None = None,
         temporal_kernels: tuple[int, int] | None = None,
         add_3d: bool = False,
+        among_tokens: bool = False,
         zero_init: bool = False,
         dtype: DTypeLike,
         param_dtype: DTypeLike,
@@ -63,20 +68,43 @@ class ResidualBlock(nnx.Module):
             self.norm_3d = norm(out_channels, groups)
             self.conv_3d = Conv3d(out_channels, out_channels, zero_init=True, **settings)
         self.has_time, self.add_3d = time_channels is not None, add_3d
+        self.among_tokens = among_tokens
         self.has_shortcut = in_channels != out_channels
 
+    def skipped(self, skip: Skip) -> Skip:
+        """``skip`` with what it gives to the first convolution, whatever stands before it.
+
+        As it is where a group of the first norm has channels of both.
+        """
+        width = self.conv1.kernel.shape[-2]
+        if isinstance(skip, tuple) or self.norm1.groups * (width - skip.shape[-1]) % width:
+            return skip
+        made = self._first(skip, slice(width - skip.shape[-1], width))
+        return skip, add_bias(made, self.conv1.bias[...].astype(made.dtype))
+
+    def _first(self, x: Video, channels: slice) -> Video:
+        assert isinstance(self.conv1, Conv2d)
+        y = self.norm1(x, activation=True, channels=channels)
+        return self.conv1.of_channels(y, channels)
+
     def __call__(
-        self, x: Video, time: Float[Array, "B D"] | None = None, skip: Video | None = None
+        self, x: Video, time: Float[Array, "B D"] | None = None, skip: Skip | None = None
     ) -> Video:
         """``skip`` are more input channels, behind those of ``x``."""
+        skip, made = skip if isinstance(skip, tuple) else (skip, None)
         parts = (x,) if skip is None else (x, skip)
-        h = self.conv1(self.norm1(*parts, activation=True))
-        x = jnp.concatenate(parts, -1)
+        if made is None:
+            h = self.conv1(self.norm1(*parts, activation=True, among_tokens=self.among_tokens))
+        else:
+            h = self._first(x, slice(x.shape[-1])) + made
+        together = jnp.concatenate(parts, -1)
         if self.has_time:
             assert time is not None
             h = h + self.time_emb_proj(jax.nn.silu(time))[:, None, None, None]
         h = self.conv2(self.norm2(h, activation=True))
-        y = (self.conv_shortcut(x) if self.has_shortcut else x) + h
+        if self.has_shortcut:
+            together = self.conv_shortcut(*(parts if self.among_tokens else (together,)))
+        y = together + h
         if self.add_3d:
             y = y + self.conv_3d(self.norm_3d(y, activation=True))
         return y

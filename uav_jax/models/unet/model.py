@@ -21,7 +21,7 @@ from uav_jax.layers.linear import Embed, layer_settings
 from uav_jax.layers.norm import GroupNorm
 from uav_jax.layers.remat import remat
 from uav_jax.layers.resample import Downsample, Upsample
-from uav_jax.layers.residual import ResidualBlock
+from uav_jax.layers.residual import ResidualBlock, Skip
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.unet.transformer import ADDED_EPSILON, Transformer
 from uav_jax.shapes import PerSample, Text, Video
@@ -73,6 +73,7 @@ class Level(nnx.Module):
                     groups=config.norm_num_groups,
                     epsilon=IMAGE_EPSILON,
                     time_channels=time_channels,
+                    among_tokens=only_cross is not None,
                     **settings,
                 )
                 for width in in_channels
@@ -99,7 +100,7 @@ class Level(nnx.Module):
         time: Array,
         text: Text | None,
         freqs: Array,
-        skip: Video | None = None,
+        skip: Skip | None = None,
     ) -> Video:
         """Residual block ``i`` and the transformer behind it, if there is one."""
         if not self.has_attention:
@@ -120,6 +121,7 @@ class MidBlock(nnx.Module):
             groups=config.norm_num_groups,
             epsilon=IMAGE_EPSILON,
             time_channels=time_channels,
+            among_tokens=True,
             **layer_settings(config, rngs),
         )
         self.resnets = nnx.List([ResidualBlock(channels, channels, **block) for _ in range(2)])
@@ -225,6 +227,17 @@ class VideoUNet(nnx.Module):
             deep.append(rows)
         return tuple(deep)
 
+    def skipped(self, started: "Started") -> "Started":
+        """``started`` for the last up level of several prompts: what their skip connections share.
+
+        Half of the input of most of its blocks is the same for every prompt.
+        """
+        resnets = self.up_blocks[-1].resnets
+        first, rest = started.skips[: len(resnets)], started.skips[len(resnets) :]
+        pairs = zip(resnets, first[::-1], strict=True)
+        shared = [block.skipped(skip) for block, skip in pairs]
+        return started._replace(skips=(*shared[::-1], *rest))
+
     def top(self, started: "Started", deep: Video) -> Float[Array, "B T H W 4"]:
         """The last up level, on top of ``deep``: of this evaluation, or of one nearby in time."""
         last = len(self.up_blocks) - 1
@@ -278,7 +291,7 @@ class Started(NamedTuple):
     """A U-Net's evaluation part of the way down."""
 
     x: tuple[Video, ...]  # where a transformer has started, its tokens too
-    skips: tuple[Video, ...]
+    skips: tuple[Skip, ...]
     time: Float[Array, "B D"]
     levels: int  # done
 

@@ -6,6 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from uav_jax.layers.attention import CrossAttention, FeedForward, TemporalAttention
+from uav_jax.layers.conv import laid_out_for_images, laid_out_for_tokens
 from uav_jax.layers.linear import Linear, layer_settings
 from uav_jax.layers.norm import GroupNorm, LayerNorm
 from uav_jax.layers.residual import ResidualBlock
@@ -75,7 +76,7 @@ class Transformer(nnx.Module):
 
     def start(self, x: Video) -> tuple[Video, Video]:
         """What is the same for every prompt: the temporal block's output, and tokens from it."""
-        residual = self.resblock_temporal(x)
+        residual = laid_out_for_tokens(self.resblock_temporal(laid_out_for_images(x)))
         return residual, self.proj_in(self.norm(residual))
 
     def finish(self, residual: Video, x: Video, text: Text, freqs: Float[Array, " half"]) -> Video:
