@@ -14,7 +14,7 @@ lecun_normal = nnx.initializers.lecun_normal()
 
 
 class NetworkConfig(Protocol):
-    """What every network's configuration says about numbers."""
+    """What every network's configuration says about numbers; norms are stored as float32 anyway."""
 
     @property
     def dtype(self) -> DTypeLike: ...
