@@ -25,7 +25,6 @@ def laid_out_for_images(x: Video) -> Video:
 
     Values that are added up lie in rows of pixels otherwise, and each convolution has them moved.
     """
-
     return _laid_out(x, (2, 3, 0, 1, 4))
 
 

@@ -137,8 +137,8 @@ class GroupNorm(nnx.Module):
         rngs: nnx.Rngs | None,
     ):
         del rngs, param_dtype  # few values, computed with in float32, are stored so
-        self.scale = nnx.Param(jnp.ones((channels,)))
-        self.bias = nnx.Param(jnp.zeros((channels,)))
+        self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
         self.groups = groups
         self.epsilon = epsilon
         self.per_frame = per_frame
@@ -209,8 +209,8 @@ class LayerNorm(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ):
         del rngs, param_dtype  # as for groups
-        self.scale = nnx.Param(jnp.ones((channels,)))
-        self.bias = nnx.Param(jnp.zeros((channels,)))
+        self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
         self.epsilon = epsilon
         self.dtype = dtype
 
