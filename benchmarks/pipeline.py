@@ -20,8 +20,10 @@ from measure import parse, report
 
 from uav_jax.demo import demo_clip
 from uav_jax.evaluation.peers import load_peer
-from uav_jax.io.encode import OutputFormat, encode_segment, join
-from uav_jax.io.source import scan
+from uav_jax.video.codecs import OutputFormat
+from uav_jax.video.read import read_frames
+from uav_jax.video.source import DEFAULT_RATE
+from uav_jax.video.write import write_video
 
 FRAMES, HEIGHT, WIDTH = 16, 88, 160
 
@@ -32,13 +34,11 @@ def make_clip(folder: Path) -> Path:
 
     _, small = demo_clip()
     picture = Image.fromarray(small[0]).resize((2 * WIDTH, 2 * HEIGHT), Image.Resampling.BICUBIC)
-    wide, frames = np.asarray(picture), folder / "frames"
-    frames.mkdir()
-    for t in range(FRAMES):
-        Image.fromarray(wide[t : t + HEIGHT, 2 * t : 2 * t + WIDTH]).save(frames / f"{t:04d}.png")
-    source, output = scan(frames), OutputFormat(codec="ffv1")
-    encode_segment(folder / "segment", source.stream(), output, 8, source)
-    join(folder / "clip.mkv", [folder / "segment"], source)
+    wide = np.asarray(picture)
+    frames = [wide[t : t + HEIGHT, 2 * t : 2 * t + WIDTH] for t in range(FRAMES)]
+    write_video(
+        folder / "clip.mkv", np.stack(frames), DEFAULT_RATE, output=OutputFormat(codec="ffv1")
+    )
     return folder / "clip.mkv"
 
 
@@ -60,7 +60,7 @@ def main() -> None:
         cold = timed(clip, folder / "cold", folder / "cache")
         warm = timed(clip, folder / "warm", folder / "cache")
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-        upscale, frame = load_peer("realesrgan-x4plus"), next(scan(clip).stream())
+        upscale, frame = load_peer("realesrgan-x4plus"), read_frames(clip)[0]
         upscale(frame)
         start = time.perf_counter()
         for _ in range(options.repeats):

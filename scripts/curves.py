@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from uav_jax.evaluation.dataset import Dataset, EvalClip, checked, stream_clip
+from uav_jax.evaluation.dataset import Dataset, EvalClip, checked
 from uav_jax.evaluation.methods import Method
 from uav_jax.evaluation.run import evaluate
 from uav_jax.evaluation.scores import Scorer
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, to_bytes
+from uav_jax.video.read import stream_frames
 
 DOCS = Path(__file__).parent.parent / "docs"
 MEASURES = {
@@ -50,7 +51,7 @@ class FirstFrames(EvalClip):
     def truth(self) -> Iterator[np.ndarray]:
         """See ``EvalClip``."""
         assert self.truth_path is not None
-        first = islice(stream_clip(self.truth_path), len(self.low_res))
+        first = islice(stream_frames(self.truth_path), len(self.low_res))
         return checked(first, self.shape, str(self.truth_path), crop=True)
 
 

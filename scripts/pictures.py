@@ -19,10 +19,11 @@ from tests.browser import opened
 from uav_jax.data.degradation import blur, compress, gaussian_noise, resize, to_bytes
 from uav_jax.data.kernels import elliptic_kernel
 from uav_jax.demo import bicubic, demo_clip
-from uav_jax.io.encode import OutputFormat, encode_segment, join
-from uav_jax.io.source import scan
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.pipeline.upscale import to_bytes as to_frames
+from uav_jax.video.codecs import OutputFormat
+from uav_jax.video.source import DEFAULT_RATE
+from uav_jax.video.write import write_video
 from uav_jax.web.server import make_app
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -87,12 +88,8 @@ def guides(upscaler: Upscaler) -> Image.Image:
 def page_pictures(upscaler: Upscaler, folder: Path) -> None:
     """The page with a preview and a result, at both widths."""
     _, small = demo_clip()
-    (folder / "frames").mkdir()
-    for t, frame in enumerate(small[:4]):
-        Image.fromarray(frame).save(folder / "frames" / f"{t:04d}.png")
-    source, output = scan(folder / "frames"), OutputFormat(crf=8)
-    encode_segment(folder / "segment", source.stream(), output, 8, source)
-    join(folder / "holiday.mp4", [folder / "segment"], source)
+    output = OutputFormat(codec="h264", crf=8)
+    write_video(folder / "holiday.mp4", small[:4], DEFAULT_RATE, output=output)
     app = make_app(upscaler, folder / "visitors")
     server = uvicorn.Server(uvicorn.Config(app, port=7899, log_level="error"))
     thread = threading.Thread(target=server.run)

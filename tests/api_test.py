@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import uav_jax
-from tests.io.video_test import make_video, smooth_frames
-from uav_jax.io.source import scan
+from tests.clips import make_video, smooth_frames
+from uav_jax.video.probe import probe
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "api.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
@@ -37,7 +37,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
     for example in EXAMPLES:
         exec(example, names)  # the document's own code
     assert names["result"].shape == (5, 64, 96, 3) and names["result"].dtype == np.uint8
-    info = scan(names["target"])
+    info = probe(names["target"])
     assert (info.frames, info.height, info.width) == (5, 32, 48)
     assert names["steady"].shape == (1, 4, 8, 12, 16)
     assert np.var(names["steady"], axis=1).mean() < np.var(names["features"], axis=1).mean()

@@ -1,9 +1,20 @@
 """Fixtures that several test folders share."""
 
+import shutil
+
 import jax
 import pytest
 
+from tests.cases import make_cases
 from tests.release import write_small_release
+
+
+@pytest.fixture(scope="session")
+def cases(tmp_path_factory):
+    """A folder of awkward files; see `tests/cases.py`. Read only."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("needs ffmpeg to make awkward files")
+    return make_cases(tmp_path_factory.mktemp("cases"))
 
 
 @pytest.fixture(scope="session")

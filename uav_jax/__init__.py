@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from uav_jax.jobs.video import JobOptions, upscale_video
+    from uav_jax.jobs.options import JobOptions
+    from uav_jax.jobs.video import upscale_video
     from uav_jax.motion.flow import ClipFlow, clip_flow
     from uav_jax.motion.propagation import PropagationConfig, propagate
     from uav_jax.pipeline.settings import UpscaleSettings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "ClipFlow": "motion.flow",
-    "JobOptions": "jobs.video",
+    "JobOptions": "jobs.options",
     "PropagationConfig": "motion.propagation",
     "UpscaleSettings": "pipeline.settings",
     "Upscaler": "pipeline.upscale",

@@ -14,15 +14,21 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from uav_jax.cli import settings_from
+from uav_jax.cli.choices import settings_from
 from uav_jax.data.degradation import blur, compress, gaussian_noise, resize, to_bytes
 from uav_jax.data.kernels import elliptic_kernel
 from uav_jax.data.motion import CameraPath, camera_clip
-from uav_jax.io.video import Clip, VideoWriter, read_video
-from uav_jax.jobs.video import JobOptions, prepare, run_job
+from uav_jax.jobs.options import JobOptions
+from uav_jax.jobs.outputs import is_result, writable_folder
+from uav_jax.jobs.prepare import prepare
+from uav_jax.jobs.video import run_job
 from uav_jax.metrics.fidelity import psnr, ssim
 from uav_jax.metrics.lpips import installed_lpips, load_lpips, lpips
 from uav_jax.pipeline.upscale import Upscaler
+from uav_jax.video.codecs import OutputFormat
+from uav_jax.video.containers import shown
+from uav_jax.video.read import read_frames
+from uav_jax.video.write import write_video
 
 PHOTOS = ("astronaut", "coffee", "chelsea")
 FRAMES, HEIGHT, WIDTH = 4, 256, 288
@@ -87,23 +93,26 @@ def _silent(*_) -> None:
     pass
 
 
+FILES = ("demo_input.mp4", "demo_upscaled.mp4", "demo_compare.png")
+
+
+def _check_folder(output: Path) -> None:
+    """Creates the folder; `ValueError` where files in it would be replaced that are not ours."""
+    writable_folder(output)
+    taken = [output / name for name in FILES if (output / name).exists()]
+    if taken and not is_result(output / FILES[1]):
+        raise ValueError(
+            f"{shown(taken[0])} exists and was not made by this program; give another -o"
+        )
+
+
 def run_demo(output: Path, options: argparse.Namespace, console: Console) -> dict[str, dict]:
     """Writes ``demo_input.mp4``, ``demo_upscaled.mp4`` and ``demo_compare.png``; prints scores."""
-    output.mkdir(parents=True, exist_ok=True)
+    _check_folder(output)
     truth, small = demo_clip()
     count = len(small)
-    clip = Clip(
-        frames=small,
-        pts=list(range(count)),
-        durations=[1] * count,
-        time_base=Fraction(1, 4),
-        rate=Fraction(4),
-        source=output,
-    )
     source = output / "demo_input.mp4"
-    writer = VideoWriter(source, clip, *small.shape[1:3], crf=0)
-    writer.write(small)
-    writer.close()
+    write_video(source, small, Fraction(4), output=OutputFormat(codec="h264", crf=0))
     upscaler = Upscaler.from_pretrained(options.model)
     settings = settings_from(options, upscaler.defaults)
     wanted = JobOptions(overwrite=True)
@@ -111,8 +120,8 @@ def run_demo(output: Path, options: argparse.Namespace, console: Console) -> dic
     with console.status(f"upscaling {count} frames"):
         target = run_job(upscaler, job, _silent)
     versions = {
-        "bicubic": bicubic(read_video(source).frames),
-        "uav_jax": read_video(target).frames,
+        "bicubic": bicubic(read_frames(source)),
+        "uav_jax": read_frames(target),
     }
     table = Table(title=f"{count} frames, {small.shape[2]}x{small.shape[1]} to {WIDTH}x{HEIGHT}")
     table.add_column("")

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from uav_jax.io.encode import CODECS
 from uav_jax.pipeline.devices import available_memory
 from uav_jax.provenance import environment
+from uav_jax.video.codecs import CODECS
 from uav_jax.weights.model_files import find_model
 from uav_jax.weights.networks import NETWORKS
 

@@ -40,10 +40,29 @@ def hash_files(paths: Iterable[Path], root: Path) -> str:
     return total.hexdigest()
 
 
+def hash_paths(paths: Iterable[Path]) -> str:
+    """SHA-256 of the bytes of files in this order; their names and places do not count.
+
+    Args:
+        paths: Files. One alone gives the SHA-256 of its bytes.
+    """
+    paths = list(paths)
+    digests = [hash_file(path) for path in paths]
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def hash_path(path: Path) -> str:
-    """Of a file, or of every file below a folder (hidden ones left out)."""
+    """SHA-256 of a file, or of every file below a folder (hidden ones left out)."""
     if path.is_file():
-        return hash_files([path], path.parent)
+        return hash_file(path)
     files = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
     return hash_files(files, path)
 
@@ -52,19 +71,6 @@ def hash_path(path: Path) -> str:
 def hash_once(path: Path) -> str:
     """``hash_path`` of what does not change while the program runs, such as a model."""
     return hash_path(path)
-
-
-def result_record(source: Path, model: Path, settings: dict, dtype: str) -> dict:
-    """All that an upscaled clip depends on."""
-    return {
-        **environment(),
-        "dtype": dtype,
-        "settings": settings,
-        "settings_sha256": hash_values(settings),
-        "weights_sha256": hash_once(model),
-        "input": source.name,
-        "input_sha256": hash_path(source),
-    }
 
 
 def hash_values(values: dict) -> str:

@@ -3,7 +3,7 @@
 Axes: B batch, T frames, H and W rows and columns, C channels, L text tokens, N attention heads,
 d head width, Q query positions, K key positions. Video tensors are ``B T H W C``.
 
-Ranges: RGB is float in [-1, 1] inside the library and uint8 in [0, 255] in ``uav_jax.io`` only.
+Ranges: RGB is float in [-1, 1] inside the library and uint8 in [0, 255] in ``uav_jax.video`` only.
 Latents are already multiplied by the autoencoder's scaling factor unless a name says ``unscaled``.
 Flow is (dx, dy) in pixels of the map it is stored at.
 """

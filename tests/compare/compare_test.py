@@ -6,26 +6,28 @@ import numpy as np
 import pytest
 
 from tests.browser import needs_chromium, opened
-from tests.io.video_test import audio_packets, make_video, smooth_frames
+from tests.clips import audio_packets, make_video, smooth_frames
 from uav_jax.compare.page import busiest
 from uav_jax.compare.write import compare, enlarged
-from uav_jax.io.source import scan
+from uav_jax.video.probe import probe
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     small = smooth_frames(9, 24, 32)
-    source = scan(make_video(folder / "clip.mp4", small, range(9), audio=True))
+    source = probe(make_video(folder / "clip.mp4", small, range(9), audio=True))
     bright = np.full((9, 96, 128, 3), 230, np.uint8)
     make_video(folder / "result.mp4", bright, range(9))
     record = {"settings": {"prompt": "<b>a cat</b>"}, "input": "clip.mp4"}
-    return source, *compare(source, folder / "result.mp4", record)
+    targets = (folder / "result_compare.html", folder / "result_compare.mp4")
+    page, video = compare(source, folder / "result.mp4", record, targets)
+    return source, video, page
 
 
 def test_the_split_video_shows_input_left_and_result_right(made):
     source, video, _ = made
-    frames = np.stack(list(scan(video).stream())).astype(int)
+    frames = np.stack(list(probe(video).stream())).astype(int)
     assert frames.shape == (9, 96, 128, 3)
     before = np.stack([enlarged(f, 96, 128) for f in source.stream()]).astype(int)
     assert np.abs(frames[:, :, :60] - before[:, :, :60]).mean() < 4
@@ -43,7 +45,7 @@ def test_the_page_is_whole_and_escapes_what_users_wrote(made):
 def test_frames_that_do_not_match_are_refused(made, tmp_path):
     source = dataclasses.replace(made[0], pts=made[0].pts[:4], durations=made[0].durations[:4])
     with pytest.raises(ValueError, match="has 9 frames, its source 4"):
-        compare(source, made[2].with_name("result.mp4"), {})
+        compare(source, made[2].with_name("result.mp4"), {}, (tmp_path / "a.html",))
 
 
 def test_crops_show_where_there_is_most_to_see():

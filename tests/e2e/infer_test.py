@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.io.video_test import audio_packets, make_video, smooth_frames
+from tests.clips import audio_packets, make_video, smooth_frames
 from uav_jax import cli
 from uav_jax.cli import main
-from uav_jax.io.video import read_video
 from uav_jax.programs import keep_compiled_programs
 from uav_jax.provenance import hash_path, hash_values
+from uav_jax.video.read import read_frames
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY
 
 FAST = ["-s", "1", "-n", "20", "-g", "1"]
@@ -79,7 +79,7 @@ def test_bfloat16_shows_the_same_picture(clip, tmp_path):
     frames = []
     for dtype in ("float32", "bfloat16"):
         assert infer("-i", clip, "-o", tmp_path / f"{dtype}.mkv", "--dtype", dtype) == 0
-        frames.append(read_video(tmp_path / f"{dtype}.mkv").frames.astype(int))
+        frames.append(read_frames(tmp_path / f"{dtype}.mkv").astype(int))
     difference = np.abs(frames[0] - frames[1])
     assert 0 < difference.mean() < 4
 
@@ -111,7 +111,7 @@ def test_a_sidecar_text_is_the_prompt_unless_one_is_given(clip, tmp_path):
     clip.with_suffix(".txt").write_text("a garden in the rain, \n")
     assert infer("-i", clip, "-o", out[1]) == 0
     assert infer("-i", clip, "-o", out[2], "--prompt", "") == 0
-    first, sidecar, empty = (read_video(path).frames for path in out)
+    first, sidecar, empty = (read_frames(path) for path in out)
     assert np.array_equal(first, sidecar)
     assert not np.array_equal(first, empty)
 

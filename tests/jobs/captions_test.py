@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from tests.io.video_test import make_video, smooth_frames
+from tests.clips import make_video, smooth_frames
 from uav_jax.cli import main
-from uav_jax.io.source import scan
 from uav_jax.jobs import captions
 from uav_jax.jobs.captions import load_captioner, scene_prompts, sidecar
+from uav_jax.video.probe import probe
 
 
 @pytest.fixture
 def source(tmp_path):
     frames = np.repeat(np.array([30, 30, 200, 200], np.uint8), 16 * 24 * 3).reshape(4, 16, 24, 3)
-    return scan(make_video(tmp_path / "clip.mkv", frames, range(4)))
+    return probe(make_video(tmp_path / "clip.mkv", frames, range(4)))
 
 
 def brightness(frame):
@@ -25,7 +25,7 @@ def brightness(frame):
     [
         ("a dog, \n", ("a dog,", "a dog,")),
         ("a dog\n\na cat\n", ("a dog", "a cat")),
-        ("a dog\na cat\na bird\n", ("a dog a cat a bird",) * 2),
+        ("a dog\na cat\na bird\n", ("a dog, a cat, a bird",) * 2),
     ],
 )
 def test_the_file_beside_a_video_has_a_line_for_each_scene_or_one_for_all(source, text, prompts):

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from tests.io.video_test import make_video, smooth_frames
-from uav_jax.io.source import scan
+from tests.clips import make_video, smooth_frames
+from uav_jax.video.probe import probe
 
 SECONDS = float(os.environ.get("UAV_FUZZ_SECONDS", "600"))
 SLOWEST = 20.0
@@ -57,7 +57,7 @@ def attempt(folder, kind: str, data: bytes) -> bool:
     path.write_bytes(data)
     started = time.monotonic()
     try:
-        info = scan(path)
+        info = probe(path)
         assert info.frames == len(list(info.stream()))
         read = True
     except ValueError:

@@ -13,23 +13,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.io.video_test import make_video, smooth_frames
-from uav_jax.io.encode import OutputFormat
-from uav_jax.io.frames import read_frames
-from uav_jax.io.source import scan
-from uav_jax.io.video import read_video
+from tests.clips import make_video, smooth_frames
+from tests.stub import stub_upscaler
+from uav_jax.jobs import prepare as preparing
 from uav_jax.jobs import video as module
 from uav_jax.jobs.estimate import describe
 from uav_jax.jobs.folder import claimed, run_folder, write_summary
-from uav_jax.jobs.video import JobOptions, prepare, run_job
+from uav_jax.jobs.inputs import Input
+from uav_jax.jobs.options import JobOptions
+from uav_jax.jobs.outputs import record_path
+from uav_jax.jobs.prepare import prepare
+from uav_jax.jobs.video import run_job
 from uav_jax.pipeline import plan as plan_module
-from uav_jax.pipeline.upscale import Upscaler
+from uav_jax.video.codecs import OutputFormat
+from uav_jax.video.probe import probe
+from uav_jax.video.read import read_frames
 
 
 @pytest.fixture(scope="module")
 def upscaler():
-    return Upscaler.from_pretrained("default")
+    return stub_upscaler()
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def run(upscaler, source, place, **options):
 )
 def test_results_have_the_size_that_was_asked_for(upscaler, clip, tmp_path, options, size):
     target = run(upscaler, clip, tmp_path / "out.mkv", **options)
-    info = scan(target)
+    info = probe(target)
     assert (info.height, info.width) == size and info.frames == 14
     assert info.audio_codecs == ("aac",)
 
@@ -76,16 +81,16 @@ def test_odd_results_are_made_even_for_codecs_that_need_it(upscaler, tmp_path):
     size = job_of(upscaler, clip, tmp_path / "b.mkv", height=27).size
     assert size == (28, 40)
     lossless = JobOptions(height=27, output=OutputFormat(codec="png"))
-    assert module.result_size(scan(clip), lossless) == (27, 39)
+    assert preparing.result_size(probe(clip), lossless) == (27, 39)
 
 
 def test_a_folder_of_frames_is_a_result_too(upscaler, clip, tmp_path):
     target = run(upscaler, clip, tmp_path / "out", output=OutputFormat(codec="png"))
-    frames = read_frames(target).frames
+    frames = read_frames(target)
     assert frames.shape == (14, 64, 96, 3)
     assert json.loads((target.parent / f"{target.name}.json").read_text())["input"] == "clip.mkv"
     lossless = run(upscaler, clip, tmp_path / "x.mkv", output=OutputFormat(codec="ffv1"))
-    assert np.array_equal(read_video(lossless).frames, frames)
+    assert np.array_equal(read_frames(lossless), frames)
 
 
 def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(
@@ -94,12 +99,12 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(
     whole = run(upscaler, clip, tmp_path / "whole.mkv").read_bytes()
     target, real, made = tmp_path / "out.mkv", module.encode_segment, []
 
-    def stops_at_the_second(path, frames, *arguments, **options):
+    def stops_at_the_second(path, frames, form):
         if len(made) == 1:
             next(iter(frames))
             raise KeyboardInterrupt
         made.append(path.name)
-        return real(path, frames, *arguments, **options)
+        return real(path, frames, form)
 
     monkeypatch.setattr(module, "encode_segment", stops_at_the_second)
     with pytest.raises(KeyboardInterrupt):
@@ -109,7 +114,7 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(
     told = []
     job = job_of(upscaler, clip, target)
     run_job(upscaler, job, lambda *message: told.append(message[0]))
-    assert "going on where the last run stopped" in told
+    assert "resuming after the last finished segment" in told
     named = lambda data, name: data.replace(name.encode(), b"")  # noqa: E731
     assert named(target.read_bytes(), "out.mkv") == named(whole, "whole.mkv")
     assert not list(tmp_path.glob(".*"))
@@ -141,8 +146,8 @@ def test_a_run_killed_between_result_and_record_is_finished(upscaler, clip, tmp_
         patch.setattr(module, "discard", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(upscaler, clip, target)
-    target.with_suffix(".json").unlink()
-    assert run(upscaler, clip, target) == target and target.with_suffix(".json").exists()
+    record_path(target).unlink()
+    assert run(upscaler, clip, target) == target and record_path(target).exists()
     assert not list(tmp_path.glob(".*"))
 
 
@@ -172,7 +177,7 @@ def test_frames_that_were_moved_before_a_kill_are_kept(upscaler, clip, tmp_path,
     (record,) = (tmp_path / "out").glob("*.json")
     record.unlink()
     target = run(upscaler, clip, tmp_path / "out", output=images)
-    assert len(read_frames(target).frames) == 14 and record.exists()
+    assert len(read_frames(target)) == 14 and record.exists()
 
 
 def test_a_result_is_kept_unless_it_is_another_and_may_be_replaced(upscaler, clip, tmp_path):
@@ -182,7 +187,7 @@ def test_a_result_is_kept_unless_it_is_another_and_may_be_replaced(upscaler, cli
     with pytest.raises(ValueError, match="give --overwrite to replace it"):
         run(upscaler, clip, target, scale=2)
     assert target.stat().st_mtime_ns == before
-    assert scan(run(upscaler, clip, target, scale=2, overwrite=True)).height == 32
+    assert probe(run(upscaler, clip, target, scale=2, overwrite=True)).height == 32
 
 
 def test_frames_on_both_sides_of_a_cut_equal_those_of_the_halves_alone(upscaler, tmp_path):
@@ -193,10 +198,10 @@ def test_frames_on_both_sides_of_a_cut_equal_those_of_the_halves_alone(upscaler,
         folder = tmp_path / name
         folder.mkdir()
         for number, frame in enumerate(frames):
-            module.Image.fromarray(frame).save(folder / f"{number:03d}.png")
+            Image.fromarray(frame).save(folder / f"{number:03d}.png")
         job = job_of(upscaler, folder, tmp_path / "out", output=images)
         assert job.record["scene_cuts"] == ([7] if name == "ab" else [])
-        made.append(read_frames(run_job(upscaler, job, silent)).frames)
+        made.append(read_frames(run_job(upscaler, job, silent)))
     assert np.array_equal(made[0], np.concatenate(made[1:]))
 
 
@@ -212,8 +217,8 @@ def test_a_failing_video_is_reported_and_the_rest_go_on(upscaler, clip, tmp_path
     reported = []
     outcomes = run_folder(
         upscaler,
-        [tmp_path / "bad.mp4", clip],
-        lambda source: job_of(upscaler, source, tmp_path / "out"),
+        [Input(tmp_path / "bad.mp4"), Input(clip)],
+        lambda item: job_of(upscaler, item.path, tmp_path / "out"),
         silent,
         reported.append,
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.io.video_test import smooth_frames
+from tests.clips import smooth_frames
 from tests.quick import quick_upscaler
 
 

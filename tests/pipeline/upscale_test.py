@@ -13,7 +13,7 @@ from uav_jax.pipeline import runner as runner_module
 from uav_jax.pipeline import upscale as upscale_module
 from uav_jax.pipeline.segments import plan_segments
 from uav_jax.pipeline.settings import UpscaleSettings
-from uav_jax.pipeline.upscale import Upscaler, reduce_large, to_bytes
+from uav_jax.pipeline.upscale import Upscaler, to_bytes
 
 ROUNDING = 2e-5
 """Calls of the network with other rows beside them sum in another order."""
@@ -167,12 +167,16 @@ def test_cuts_that_do_not_rise_inside_the_clip_are_refused(cuts):
         plan_segments(10, 48, cuts)
 
 
-def test_large_inputs_are_reduced_by_area_averaging():
-    frames = np.zeros((1, 1280, 1280, 3), np.uint8)
-    frames[:, ::2] = 200
-    small, reduced = reduce_large(frames)
-    assert reduced and small.shape == (1, 320, 320, 3) and (small == 100).all()
-    assert reduce_large(frames[:, :1279])[1] is False
+def test_frames_of_16_bits_are_seen_as_those_of_8(upscaler):
+    frames = np.random.RandomState(4).randint(0, 256, (2, 8, 12, 3), np.uint8)
+    deep = frames.astype(np.uint16) * 257
+    settings = {"inference_steps": 1, "guidance_scale": 1.0}
+    assert np.abs(run(upscaler, deep, **settings) - run(upscaler, frames, **settings)).max() < 1e-5
+
+
+def test_frames_of_other_types_are_refused(upscaler):
+    with pytest.raises(ValueError, match="dtype float32; expected uint8 or uint16"):
+        next(upscaler.upscale(np.zeros((2, 8, 12, 3), np.float32), SETTINGS))
 
 
 def test_bytes_are_rounded():

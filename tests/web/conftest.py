@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.io.video_test import make_video, smooth_frames
+from tests.clips import make_video, smooth_frames
 from tests.quick import quick_upscaler
 from tests.web.server import serving
 

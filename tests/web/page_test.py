@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.browser import needs_chromium, opened
-from tests.io.video_test import make_video, smooth_frames
-from uav_jax.io.source import scan
+from tests.clips import make_video, smooth_frames
 from uav_jax.pipeline import plan as plan_module
+from uav_jax.video.probe import probe
 
 pytestmark = needs_chromium
 LONG = 180_000
@@ -79,7 +79,7 @@ def test_upload_preview_run_compare_and_download(site, clip, tmp_path):
             page.click("#download")
         assert download.value.suggested_filename == "clip_upscaled.mp4"
         download.value.save_as(tmp_path / "out.mp4")
-        assert scan(tmp_path / "out.mp4").frames == 3
+        assert probe(tmp_path / "out.mp4").frames == 3
         page.click("#forget")
         page.wait_for_selector("#whole", state="hidden")
 

@@ -10,11 +10,11 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.io.video_test import make_video, smooth_frames
+from tests.clips import make_video, smooth_frames
 from tests.quick import quick_upscaler
 from tests.web.server import serving
-from uav_jax.io.source import scan
 from uav_jax.pipeline import plan as plan_module
+from uav_jax.video.probe import probe
 
 
 def resident_kib():
@@ -53,7 +53,7 @@ def test_a_video_is_described_planned_upscaled_and_downloaded(site, clip, tmp_pa
         answer = visitor.get("/api/result?download")
         assert "my%20%27clip%27_upscaled.mp4" in answer.headers["content-disposition"]
         (tmp_path / "out.mp4").write_bytes(answer.content)
-        made = scan(tmp_path / "out.mp4")
+        made = probe(tmp_path / "out.mp4")
         assert (made.frames, made.width, made.height) == (3, 32, 32) and made.audio_codecs
         part = visitor.get("/api/result", headers={"Range": "bytes=0-9"})
         assert part.status_code == 206 and len(part.content) == 10
@@ -163,7 +163,7 @@ def test_twenty_jobs_are_all_done_and_none_is_mixed_up(site, tmp_path):
     assert {state for _, state in (first, *answers)} == {"done"}
     assert 409 in {code for code, _ in answers}
     for level in levels:
-        frames = np.stack(list(scan(tmp_path / f"{level}_out.mp4").stream()))
+        frames = np.stack(list(probe(tmp_path / f"{level}_out.mp4").stream()))
         assert abs(frames.mean() - level) < 8, level
     grown = resident_kib() - before
     assert grown < 100_000, f"{grown} KiB more after twenty jobs"
@@ -186,7 +186,7 @@ def test_a_long_video_lets_a_preview_go_first(clip, tmp_path, monkeypatch):
         assert one.get("/api/state").json()["run"]["state"] != "done"
         assert finish(one)["run"]["state"] == "done"
         (tmp_path / "out.mp4").write_bytes(one.get("/api/result").content)
-    assert scan(tmp_path / "out.mp4").frames == 24
+    assert probe(tmp_path / "out.mp4").frames == 24
 
 
 def test_visitors_who_left_are_forgotten(site, clip):

@@ -12,15 +12,15 @@ from math import ceil
 from pathlib import Path
 from typing import Protocol
 
-import av
 import numpy as np
-from av.error import FFmpegError
 from PIL import Image
 
 from uav_jax.data.motion import camera_clip, random_path
 from uav_jax.data.variety import VarietyConfig, varied
-from uav_jax.io.frames import image_files, read_frame
-from uav_jax.io.video import VIDEO_SUFFIXES, rotated, stream_video
+from uav_jax.video.color import to_8_bit
+from uav_jax.video.containers import VIDEO_SUFFIXES
+from uav_jax.video.images import image_files, read_picture
+from uav_jax.video.read import read_clip, stream_frames
 
 HOLD_OUT = 16
 """Every so many-eth place by name is held out for validation."""
@@ -74,33 +74,16 @@ class VideoFile:
     def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
         """See ``Place``: seeks to a random time and decodes from there."""
         try:
-            with av.open(self.name) as container:
-                decoded = self._decode(container, rng.random(), frames, crop)
-        except (FFmpegError, IndexError) as error:
-            raise UnusableClip(f"{self.path} cannot be read as a video: {error}") from error
+            decoded = read_clip(self.path, rng.random(), frames, smallest=crop)
+        except (ValueError, IndexError, OSError) as error:
+            raise UnusableClip(str(error)) from error
+        check_size(self.name, decoded[0].shape[0], decoded[0].shape[1], crop)
         return cropped(decoded, rng, crop), self.text()
-
-    def _decode(self, container, where: float, frames: int, crop: int) -> list[np.ndarray]:
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        check_size(self.name, stream.height, stream.width, crop)
-        rate, base = float(stream.average_rate or 25), stream.time_base
-        seconds = (container.duration or 0) / av.time_base
-        start = (stream.start_time or 0) * base + where * max(0.0, seconds - (frames + 1) / rate)
-        container.seek(int(start / base), stream=stream)
-        kept: list[np.ndarray] = []
-        for frame in container.decode(stream):
-            if frame.time is not None and frame.time < float(start) - 0.5 / rate:
-                continue
-            kept.append(rotated(frame.to_ndarray(format="rgb24"), frame.rotation))
-            if len(kept) == frames:
-                return kept
-        raise UnusableClip(f"{self.path} ends {frames - len(kept)} frames too early")
 
     def stream(self) -> Iterator[np.ndarray]:
         """Every frame, uint8 ``(H, W, 3)``. Raises ``UnusableClip`` where it is damaged."""
         try:
-            yield from stream_video(self.path)
+            yield from stream_frames(self.path)
         except ValueError as error:
             raise UnusableClip(str(error)) from error
 
@@ -110,6 +93,10 @@ class VideoFile:
             return self.caption
         beside = self.path.with_suffix(".txt")
         return beside.read_text().strip() if beside.is_file() else ""
+
+
+def _frame(path: Path) -> np.ndarray:
+    return to_8_bit(read_picture(path).opaque())
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +117,7 @@ class FrameFolder:
             raise UnusableClip(f"{self.path} holds {len(files)} images of {frames} needed")
         start = rng.integers(len(files) - frames + 1)
         try:
-            images = [read_frame(path) for path in files[start : start + frames]]
+            images = [_frame(path) for path in files[start : start + frames]]
         except ValueError as error:
             raise UnusableClip(str(error)) from error
         if len({image.shape for image in images}) > 1:
@@ -143,7 +130,7 @@ class FrameFolder:
         """Every frame, uint8 ``(H, W, 3)``. Raises ``UnusableClip`` where one is damaged."""
         for path in image_files(self.path):
             try:
-                yield read_frame(path)
+                yield _frame(path)
             except ValueError as error:
                 raise UnusableClip(str(error)) from error
 
@@ -204,7 +191,7 @@ def _detail(region: Image.Image) -> float:
 def videos(directory: Path) -> list[Place]:
     """Every video below a folder."""
     files = (p for p in directory.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-    return [VideoFile(path) for path in sorted(files)]
+    return [VideoFile(path) for path in sorted(files) if not path.name.startswith(".")]
 
 
 def frame_folders(directory: Path) -> list[Place]:
@@ -218,7 +205,8 @@ def webvid(directory: Path) -> list[Place]:
 
     A video is ``<videoid>.mp4`` anywhere below the folder; rows without one are left out.
     """
-    files = {path.stem: path for path in directory.rglob("*.mp4")}
+    found = (path for path in directory.rglob("*.mp4") if not path.name.startswith("."))
+    files = {path.stem: path for path in found}
     places: list[Place] = []
     for table in sorted(directory.rglob("*.csv")):
         with table.open(newline="") as lines:

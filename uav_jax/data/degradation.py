@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from uav_jax.data.kernels import KINDS, elliptic_kernel, sinc_kernel
+from uav_jax.video.containers import open_buffer
 
 _FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
 
@@ -165,7 +166,7 @@ def compress(
     T, H, W, _ = clip.shape
     padded = np.pad(clip, ((0, 0), (0, -H % 2), (0, -W % 2), (0, 0)), "edge")
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="matroska") as container:
+    with open_buffer(buffer, "w", format="matroska") as container:
         stream = container.add_stream(codec, rate=25)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = padded.shape[2], padded.shape[1], "yuv420p"
@@ -181,7 +182,7 @@ def compress(
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(stream.encode())
     buffer.seek(0)
-    with av.open(buffer, "r") as decoded:
+    with open_buffer(buffer, "r") as decoded:
         frames = [f.to_ndarray(format="rgb24") for f in decoded.decode(video=0)]
     assert len(frames) == T
     return np.stack(frames)[:, :H, :W]

@@ -11,27 +11,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from uav_jax.evaluation.layouts import INPUTS, Source, find_sources
-from uav_jax.io.frames import image_files, read_frame
-from uav_jax.io.video import DEFAULT_RATE, stream_video
+from uav_jax.runtime.files import write_text
+from uav_jax.video.codecs import OutputFormat
+from uav_jax.video.read import stream_frames
+from uav_jax.video.source import DEFAULT_RATE
+from uav_jax.video.write import write_video
 
 MANIFEST = "manifest.json"
 KINDS = ("real", "clean")
 SCALE = 4
 
 Frame = UInt8[np.ndarray, "H W 3"]
-
-
-def stream_clip(path: Path) -> Iterator[Frame]:
-    """The frames of a video file or of a folder of images, one by one."""
-    if path.is_dir():
-        return (read_frame(file) for file in image_files(path))
-    return stream_video(path)
 
 
 def digest(frames: Iterable[Frame]) -> str:
@@ -59,7 +54,7 @@ class EvalClip:
     def truth(self) -> Iterator[Frame]:
         """The truth's frames; ``ValueError`` where their number or size is not ``shape``'s."""
         assert self.truth_path is not None
-        return checked(stream_clip(self.truth_path), self.shape, str(self.truth_path), crop=True)
+        return checked(stream_frames(self.truth_path), self.shape, str(self.truth_path), crop=True)
 
 
 def checked(
@@ -120,14 +115,14 @@ class Dataset:
             self._check(name, f"lq_{self.kind}", path)
             if source.truth:
                 self._check(name, "hr", source.truth)
-        frames = list(stream_clip(path))
+        frames = list(stream_frames(path))
         if not frames:
             raise ValueError(f"{path} holds no frame")
         return EvalClip(name, np.stack(frames), source.truth)
 
     def _check(self, name: str, stem: str, path: Path) -> None:
         known = self._hashes.get(name, {}).get(stem)
-        if known is not None and known != digest(stream_clip(path)):
+        if known is not None and known != digest(stream_frames(path)):
             raise ValueError(f"{path} is not the clip that {MANIFEST} describes; its hash differs")
 
 
@@ -142,12 +137,12 @@ class _Inputs:
         assert source.truth is not None
         path, manifest = self._folder / f"{name}.mkv", self._folder / MANIFEST
         entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
-        truth = digest(stream_clip(source.truth))
+        truth = digest(stream_frames(source.truth))
         if name in entries and path.is_file():
             known = entries[name]
             for what, found, given in (
                 ("hr", truth, source.truth),
-                (f"lq_{self._kind}", digest(stream_clip(path)), path),
+                (f"lq_{self._kind}", digest(stream_frames(path)), path),
             ):
                 if known.get(what) != found:
                     raise ValueError(
@@ -157,9 +152,9 @@ class _Inputs:
             return path
         self._folder.mkdir(parents=True, exist_ok=True)
         frames = self._make(name, source.truth)
-        _write_lossless(path, frames)
+        write_video(path, frames, DEFAULT_RATE, output=OutputFormat(codec="ffv1"))
         entries[name] = {"hr": truth, f"lq_{self._kind}": digest(frames), "seed": self._seed}
-        manifest.write_text(json.dumps(entries, indent=1) + "\n")
+        write_text(manifest, json.dumps(entries, indent=1) + "\n")
         return path
 
     def _make(self, name: str, truth_path: Path) -> np.ndarray:
@@ -167,7 +162,7 @@ class _Inputs:
             raise ValueError(f"kind {self._kind!r}; inputs are made of {' or '.join(KINDS)}")
         from uav_jax.data.degradation import DegradationConfig, degrade, resize
 
-        frames = np.stack(list(stream_clip(truth_path)))
+        frames = np.stack(list(stream_frames(truth_path)))
         _, H, W, _ = frames.shape
         h, w = H // SCALE, W // SCALE
         truth = frames[:, : SCALE * h, : SCALE * w]
@@ -176,16 +171,3 @@ class _Inputs:
         words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
         rng = np.random.default_rng([self._seed, *words.tolist()])
         return degrade(truth, DegradationConfig(), rng)
-
-
-def _write_lossless(path: Path, frames: UInt8[np.ndarray, "T H W 3"]) -> None:
-    temporary = path.with_name(f".{path.name}.partial.mkv")
-    with av.open(str(temporary), "w") as out:
-        stream = out.add_stream("ffv1", rate=DEFAULT_RATE)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "bgr0"
-        for image in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
-            out.mux(stream.encode(frame.reformat(format="bgr0")))
-        out.mux(stream.encode())
-    temporary.replace(path)

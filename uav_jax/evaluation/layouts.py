@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from uav_jax.io.frames import image_files
-from uav_jax.io.video import VIDEO_SUFFIXES
+from uav_jax.video.containers import VIDEO_SUFFIXES
+from uav_jax.video.images import image_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ Sources = dict[str, Source]
 
 def find_clip(folder: Path, stem: str) -> Path:
     """The one file or folder of that stem; ``ValueError`` if there is none, or several."""
-    found = sorted(p for p in folder.glob(f"{stem}*") if p.stem == stem and p.suffix != ".txt")
+    found = sorted(
+        p for p in folder.glob(f"{stem}*") if p.stem == stem and p.suffix not in SIDECARS
+    )
     if len(found) != 1:
         what = "nothing" if not found else ", ".join(p.name for p in found)
         raise ValueError(f"{folder} should hold one {stem}.* or folder {stem}, but holds {what}")
@@ -69,7 +71,8 @@ def _truths(pattern: str) -> Callable[[Path, str], Sources]:
 
 
 def _everything(directory: Path) -> dict[str, Path]:
-    videos = [p for p in sorted(directory.rglob("*")) if p.suffix.lower() in VIDEO_SUFFIXES]
+    files = [p for p in sorted(directory.rglob("*")) if not p.name.startswith(".")]
+    videos = [p for p in files if p.suffix.lower() in VIDEO_SUFFIXES]
     found = [p for p in (*_folders(directory, "**"), *videos) if INPUTS not in str(p.parent.name)]
     return {str(p.relative_to(directory).with_suffix("")).replace("/", "--"): p for p in found}
 
@@ -88,6 +91,9 @@ def _aigc(directory: Path, kind: str) -> Sources:
     del kind
     return {name: Source(None, path) for name, path in _everything(directory).items()}
 
+
+SIDECARS = (".txt", ".json", ".html")
+"""Files beside a clip that are no clip."""
 
 INPUTS = "uav_jax_inputs"
 """Name of the folders that hold inputs made from truths."""

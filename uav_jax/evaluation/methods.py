@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from uav_jax.evaluation.dataset import EvalClip, Frame, checked, stream_clip
-from uav_jax.evaluation.layouts import find_clip
+from uav_jax.evaluation.dataset import EvalClip, Frame, checked
+from uav_jax.evaluation.layouts import SIDECARS
 from uav_jax.evaluation.peers import PEERS, load_peer
+from uav_jax.jobs.names import is_result_of
 from uav_jax.pipeline.upscale import Upscaler, to_bytes
 from uav_jax.provenance import hash_once, hash_values
+from uav_jax.video.containers import shown
+from uav_jax.video.images import image_files
+from uav_jax.video.read import stream_frames
 from uav_jax.weights.model_files import DEFAULT_MODEL
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
@@ -56,12 +60,48 @@ def model(name: str) -> Method:
     return Method(run, about)
 
 
+def _visible(folder: Path) -> list[Path]:
+    """What could be results in a folder: no hidden files, records and comparisons."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    visible = (p for p in found if not p.name.startswith(".") and p.suffix not in SIDECARS)
+    return [p for p in visible if not p.stem.endswith("_compare")]
+
+
+def _names_clip(path: Path, name: str) -> bool:
+    """Whether a file is called after a clip, or a folder is and holds its frames."""
+    return bool(image_files(path)) and path.name == name if path.is_dir() else path.stem == name
+
+
+def find_result(folder: Path, name: str) -> Path:
+    """Returns the result of a clip.
+
+    Args:
+        folder: Holds `<clip>.*`, a folder of frames `<clip>`, or what `infer.py` made of the
+            clip or of its `lq_<kind>` file: `<clip>_n0_g1_s1.mp4`, `<clip>/lq_real_n0_g1_s1.mp4`.
+        name: Of the clip.
+
+    Raises:
+        ValueError: There is none, or several.
+    """
+    every = _visible(folder)
+    usable = [p for p in every if _names_clip(p, name)]
+    usable = usable or [p for p in every if is_result_of(p, name)]
+    usable = usable or _visible(folder / name)
+    if len(usable) != 1:
+        what = "none" if not usable else ", ".join(shown(p.name) for p in usable)
+        raise ValueError(
+            f"{shown(folder)} should hold one result of clip {name} ({name}.*, {name}_n*_g*_s*, or "
+            f"one file in a folder {name}), but holds {what}"
+        )
+    return usable[0]
+
+
 def results(folder: Path) -> Method:
-    """Finished results: ``folder/<clip>.*`` or a folder of frames ``folder/<clip>``."""
+    """Finished results, as `find_result` finds them."""
 
     def run(clip: EvalClip) -> Iterator[Frame]:
-        path = find_clip(folder, clip.name)
-        return checked(stream_clip(path), clip.shape, str(path))
+        path = find_result(folder, clip.name)
+        return checked(stream_frames(path), clip.shape, str(path))
 
     return Method(run, {"what": "finished results"})
 

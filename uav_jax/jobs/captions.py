@@ -12,7 +12,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from uav_jax.io.source import SourceInfo
+from uav_jax.runtime.files import write_text
+from uav_jax.video.color import to_8_bit
+from uav_jax.video.containers import shown
+from uav_jax.video.source import SourceInfo
 
 CAPTION_MODEL = "Salesforce/blip-image-captioning-base"
 LONGEST = 40
@@ -55,24 +58,48 @@ def sidecar(source: Path) -> Path:
 
 
 def scene_prompts(
-    source: SourceInfo, cuts: Sequence[int], captioner: Callable[[], Captioner] | None = None
+    source: SourceInfo,
+    cuts: Sequence[int],
+    captioner: Callable[[], Captioner] | None = None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> tuple[str, ...]:
-    """One prompt for each scene: of the sidecar file, or made by ``captioner`` and kept there.
+    """Returns one prompt for each scene; empty ones where nothing describes it.
 
-    A file whose lines are not as many as the scenes describes the whole video. Empty prompts where
-    there is neither.
+    Args:
+        source: The video.
+        cuts: The first frames of its later scenes.
+        captioner: Describes scenes where there is no sidecar file; the file is then written.
+        announce: Told in one line where prompts come from. A sidecar file whose lines are not as
+            many as the scenes describes the whole video.
     """
     scenes, path = len(cuts) + 1, sidecar(source.path)
     if path.is_file():
-        text = path.read_text(errors="replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return tuple(lines) if len(lines) == scenes else (" ".join(lines),) * scenes
+        lines = [line.strip() for line in read_any_text(path).splitlines() if line.strip()]
+        if len(lines) == scenes:
+            announce(f"prompt of {shown(path.name)}: {' / '.join(lines)}")
+            return tuple(lines)
+        joined = ", ".join(line.rstrip(" ,") for line in lines)
+        announce(
+            f"prompt of {shown(path.name)}, {len(lines)} lines for {scenes} scenes, so all of "
+            f"them for each: {joined}"
+        )
+        return (joined,) * scenes
     if captioner is None:
         return ("",) * scenes
     describe, first = captioner(), {0, *cuts}
     frames = enumerate(source.stream())
-    prompts = tuple(describe(frame) for number, frame in frames if number in first)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text("\n".join(prompts) + "\n")
-    temporary.replace(path)
+    prompts = tuple(describe(to_8_bit(frame)) for number, frame in frames if number in first)
+    write_text(path, "\n".join(prompts) + "\n")
+    announce(f"captions written to {shown(path.name)}: {' / '.join(prompts)}")
     return prompts
+
+
+def read_any_text(path: Path) -> str:
+    """Reads a text file in UTF-8, UTF-16 (with its mark) or, failing those, Windows-1252."""
+    data = path.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")

@@ -6,12 +6,18 @@ the next number takes over. Whoever has created one looks again whether any othe
 way.
 """
 
+import hashlib
 import json
 import os
 import socket
 import threading
 import time
 from pathlib import Path
+
+from uav_jax.runtime.files import LONGEST_NAME, remove_own_file
+
+ROOM = 24
+"""Bytes that a claim's name needs beside the result's."""
 
 TOUCH_SECONDS, DEAD_SECONDS = 10.0, 60.0
 """Between two touches, and without one until a claim is dead (if its process cannot be asked)."""
@@ -39,8 +45,8 @@ class Claim:
         self._stop.set()
         self._thread.join()
         for path in _claims(self._path.parent, _name(self._path)):
-            if path == self._path or not _alive(path):
-                path.unlink(missing_ok=True)
+            if path == self._path or (_is_claim(path) and not _alive(path)):
+                remove_own_file(path)
 
 
 def _name(path: Path) -> str:
@@ -49,8 +55,21 @@ def _name(path: Path) -> str:
 
 def _claims(folder: Path, name: str) -> list[Path]:
     """All claims of a name, by number."""
-    found = [p for p in folder.iterdir() if p.name.startswith(f".{name}.claim.")]
+    found = [
+        p
+        for p in folder.iterdir()
+        if p.name.startswith(f".{name}.claim.") and p.name.rpartition(".")[2].isdecimal()
+    ]
     return sorted(found, key=lambda p: int(p.name.rpartition(".")[2]))
+
+
+def _is_claim(path: Path) -> bool:
+    """Whether a file is one that `take` wrote, or began to."""
+    try:
+        text = path.read_text()
+        return not text or set(json.loads(text)) == {"host", "process", "started"}
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _started(process: int) -> str | None:
@@ -68,7 +87,7 @@ def _alive(path: Path) -> bool:
         owner, touched = json.loads(path.read_text()), path.stat().st_mtime
     except FileNotFoundError:
         return False
-    except ValueError:  # being written just now, unless it has been so for long
+    except (ValueError, TypeError):  # being written just now, unless it has been so for long
         return _age(path) < DEAD_SECONDS
     if owner["host"] == socket.gethostname() and Path("/proc/self/stat").exists():
         return _started(owner["process"]) == owner["started"]
@@ -84,6 +103,8 @@ def _age(path: Path) -> float:
 
 def take(folder: Path, name: str) -> Claim | None:
     """A claim to ``name``, or None while another process holds one."""
+    if len(os.fsencode(name)) > LONGEST_NAME - ROOM:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     others = _claims(folder, name)
     if any(map(_alive, others)):
         return None
@@ -97,6 +118,6 @@ def take(folder: Path, name: str) -> Claim | None:
     except FileExistsError:
         return None
     if any(_alive(p) for p in _claims(folder, name) if p != path):
-        path.unlink()
+        remove_own_file(path)
         return None
     return Claim(path)

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from uav_jax.diffusion.sampler import guided
-from uav_jax.jobs.video import Job
+from uav_jax.jobs.prepare import Job
 from uav_jax.pipeline.decode import GROUP, decode_program
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.shapes import LATENT_CHANNELS
+from uav_jax.video.containers import shown
 
 EFFICIENCY = 0.35
 """Of the machine's rate in a large matrix product, what these networks reach (CPU, measured)."""
@@ -76,6 +77,20 @@ def cost(upscaler: Upscaler, job: Job) -> Cost:
     return Cost(flops, seconds, job.plan.memory(upscaler.unet.config, vae.config, itemsize))
 
 
+def _disk(job: Job) -> str:
+    """Bytes that segments and result take together."""
+    size = job.disk
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+
+
+def _encoding(job: Job) -> str:
+    """Codec and bits of the result."""
+    if job.writes_picture:
+        return f"{job.target.suffix[1:]} image"
+    depth, alpha = job.form.depth, ", alpha" if job.form.alpha else ""
+    return f"{job.options.output.codec}, {depth} bit{alpha}"
+
+
 def describe(upscaler: Upscaler, job: Job) -> str:
     """The plan in words: sizes, scenes, segments, tiles, evaluations, time and memory."""
     plan, source, steps = job.plan, job.source, job.settings.inference_steps
@@ -85,15 +100,17 @@ def describe(upscaler: Upscaler, job: Job) -> str:
     scenes = len({segment.scene for segment in plan.segments})
     device = jax.devices()[0]
     lines = [
-        f"input       {source.path.name}: {source.frames} frames of "
+        f"input       {shown(source.path.name)}: {source.frames} frames of "
         f"{source.width}x{source.height}, {float(source.rate):.3f} a second, {source.bits} bit",
-        f"result      {job.target}: {job.size[1]}x{job.size[0]}",
+        f"result      {shown(job.target)}: {job.size[1]}x{job.size[0]}, {_encoding(job)}",
+        *(f"note        {note}" for note in job.notes),
         f"scenes      {scenes}",
         f"segments    {len(plan.segments)}, kept as they are finished",
         f"tiles       {len(plan.tiles)} of {tile.width}x{tile.height} input pixels",
         f"devices     {devices} x {device.platform} {device.device_kind}, {upscaler.dtype}",
         f"U-Net       {plan.calls(steps)} windows of tiles, {plan.rows_at_once} at once, "
         f"{len(upscaler.encode_text(job.settings))} prompt(s)",
+        f"disk        about {_disk(job)} while it is made",
         f"operations  {expected.operations / 1e12:.2f} TFLOP",
         f"memory      {expected.memory / 2**30:.2f} GiB of activations beside the weights",
         f"time        about {expected.seconds:.0f} s once compiled, "

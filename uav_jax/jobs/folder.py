@@ -1,11 +1,12 @@
-"""Many videos, one after the other, possibly by several processes that share the output folder.
+"""Many sources, one after the other, possibly by several processes that share the output folder.
 
-Each video is claimed before it is worked on, so that none is done twice; one whose process dies is
-taken over by another, which goes on after its last finished segment. A video that fails is
-reported, and the rest go on.
+Each source is claimed before it is worked on, so that none is done twice; one whose process dies is
+taken over by another, which resumes after its last finished segment. A source that fails is
+reported, and the others are still done.
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,20 +14,25 @@ from pathlib import Path
 from typing import Literal
 
 from uav_jax.jobs.claims import take
+from uav_jax.jobs.inputs import Input
 from uav_jax.jobs.journal import discard
 from uav_jax.jobs.video import Job, run_job
 from uav_jax.pipeline.runner import Progress
 from uav_jax.pipeline.upscale import Upscaler
+from uav_jax.runtime.files import write_text
+from uav_jax.video.containers import shown
 
 WAIT_SECONDS = 2.0
 """Between two looks at what other processes hold."""
+
+SUMMARY = "summary.json"
 
 State = Literal["done", "already there", "failed", "elsewhere"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one video."""
+    """What became of one source."""
 
     source: Path
     state: State
@@ -38,9 +44,9 @@ class Outcome:
     def to_json(self) -> dict:
         """For the summary."""
         return {
-            "source": str(self.source),
+            "source": shown(self.source),
             "state": self.state,
-            "target": self.target and str(self.target),
+            "target": self.target and shown(self.target),
             "seconds": round(self.seconds, 3),
             "frames": self.frames,
             "message": self.message,
@@ -48,7 +54,7 @@ class Outcome:
 
 
 def claimed(upscaler: Upscaler, job: Job, progress: Progress) -> Outcome:
-    """Does a job unless it is done, or another process is at it. Raises what ``run_job`` raises."""
+    """Does a job unless it is done, or another process is at it. Raises what `run_job` raises."""
     source = job.source.path
     frames = job.source.frames
     claim = take(job.target.parent, job.target.name)
@@ -64,47 +70,82 @@ def claimed(upscaler: Upscaler, job: Job, progress: Progress) -> Outcome:
 
 
 def attempt(
-    upscaler: Upscaler, source: Path, make: Callable[[Path], Job], progress: Progress
+    upscaler: Upscaler, item: Input, make: Callable[[Input], Job], progress: Progress
 ) -> Outcome:
-    """``claimed``, with a failure as an outcome."""
+    """Returns what became of one source; every error but Ctrl-C is a failure of this one alone."""
     try:
-        return claimed(upscaler, make(source), progress)
+        return claimed(upscaler, make(item), progress)
     except (ValueError, OSError, MemoryError) as error:
-        return Outcome(source, "failed", message=str(error))
+        return Outcome(item.path, "failed", message=one_line(error))
+    except Exception as error:  # whatever one source does, the others are still done
+        logging.getLogger(__name__).debug("%s failed", item.path, exc_info=True)
+        return Outcome(item.path, "failed", message=f"{type(error).__name__}: {one_line(error)}")
+
+
+def one_line(error: BaseException) -> str:
+    """Returns an error's message as one printable line; its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return shown(lines[0]) if lines else type(error).__name__
 
 
 def run_folder(
     upscaler: Upscaler,
-    sources: Sequence[Path],
-    make: Callable[[Path], Job],
+    items: Sequence[Input],
+    make: Callable[[Input], Job],
     progress: Progress,
     report: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Every video once; waits for those that other processes hold, and takes over what they leave.
+    """Does every source once.
 
-    ``report`` is told of each outcome as it is known.
+    Waits for those that other processes hold, and takes over what they leave.
+
+    Args:
+        upscaler: The model.
+        items: The sources.
+        make: Prepares the job of one.
+        progress: Told of phases.
+        report: Told of each outcome as it is known.
     """
-    outcomes: dict[Path, Outcome] = {}
-    pending = list(sources)
+    outcomes: dict[Input, Outcome] = {}
+    pending = list(items)
     while pending:
         left = []
-        for source in pending:
-            outcome = attempt(upscaler, source, make, progress)
+        for item in pending:
+            outcome = attempt(upscaler, item, make, progress)
             if outcome.state == "elsewhere":
-                left.append(source)
+                left.append(item)
                 continue
-            outcomes[source] = outcome
+            outcomes[item] = outcome
             report(outcome)
         if len(left) == len(pending):
             time.sleep(WAIT_SECONDS)
         pending = left
-    return [outcomes[source] for source in sources]
+    return [outcomes[item] for item in items]
+
+
+def summary_path(folder: Path) -> Path:
+    """Returns where the summary of a folder of results is written.
+
+    Raises:
+        ValueError: A file of that name is there that this program did not write.
+    """
+    path = folder / SUMMARY
+    if path.exists() or path.is_symlink():
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            ours = all({"source", "state", "target"} <= set(row) for row in rows)
+        except (OSError, ValueError, TypeError, RecursionError):
+            ours = False
+        if not ours or path.is_symlink():
+            raise ValueError(
+                f"{shown(path)} exists and was not written by this program; move it away or give "
+                "another -o"
+            )
+    return path
 
 
 def write_summary(outcomes: Sequence[Outcome], folder: Path) -> Path:
-    """``summary.json`` in the folder of the results."""
-    path = folder / "summary.json"
-    temporary = path.with_name(".summary.json")
-    temporary.write_text(json.dumps([o.to_json() for o in outcomes], indent=1) + "\n")
-    temporary.replace(path)
+    """Writes `summary.json` into the folder of the results; returns its path."""
+    path = summary_path(folder)
+    write_text(path, json.dumps([o.to_json() for o in outcomes], indent=1) + "\n")
     return path

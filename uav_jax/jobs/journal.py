@@ -1,70 +1,103 @@
-"""What is done of a result, kept beside where it will be, so that a killed run goes on.
+"""What is done of a result, kept beside where it will be, so that a killed run resumes.
 
-A hidden folder holds ``key.json`` (everything that the result depends on), one file for each
-finished segment, and what its last frames hand on. Every file appears whole or not at all.
+A hidden folder holds `key.json` (what the result depends on, and where its segments are cut), one
+file for each finished segment with the tiles it was made with, and what its last frames hand on.
+Every file appears complete or not at all.
 """
 
+import hashlib
 import json
-import shutil
+import os
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-KEY = "key.json"
+from uav_jax.runtime.files import (
+    LONGEST_NAME,
+    atomic_path,
+    is_own_folder,
+    make_own_folder,
+    remove_own_folder,
+    write_text,
+)
+
+KEY, PUBLISHING, ENVIRONMENTS = "key.json", "publishing", "environments.json"
 
 
 def journal_folder(target: Path) -> Path:
-    """Where the journal of a result is."""
-    return target.with_name(f".{target.name}.uav")
+    """Returns where the journal of a result is."""
+    name = f".{target.name}.uav"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}.uav"
+    return target.with_name(name)
 
 
-def is_begun(target: Path, key: dict) -> bool:
-    """Whether a run with this key was begun and not finished."""
-    return _text(journal_folder(target) / KEY) == _key_text(key)
+def is_publishing(target: Path, key: dict) -> bool:
+    """Whether a run with this key was killed while its finished files got their names."""
+    folder = journal_folder(target)
+    return (folder / PUBLISHING).is_file() and _json(folder / KEY) == key
 
 
 def discard(target: Path) -> None:
-    """Removes what a run kept for going on, if there is anything."""
-    shutil.rmtree(journal_folder(target), ignore_errors=True)
-
-
-def _key_text(key: dict) -> str:
-    return json.dumps(key, indent=1, sort_keys=True) + "\n"
+    """Removes what a run kept for resuming, if there is anything."""
+    remove_own_folder(journal_folder(target), KEY)
 
 
 class Journal:
-    """The finished segments of one result. ``resumed`` says whether there were any to go on from.
+    """The finished segments of one result.
 
-    A folder whose key differs is emptied; ``outdated`` then says so.
+    `resumed` says whether there were any. A folder whose key differs is emptied; `outdated` then
+    says so.
     """
 
-    def __init__(self, target: Path, key: dict):
+    def __init__(self, target: Path, key: dict, environment: dict):
+        """Opens or begins a journal.
+
+        Args:
+            target: The result.
+            key: What the result and its segments depend on.
+            environment: What this run computes with; every different one is recorded.
+
+        Raises:
+            ValueError: A folder of the journal's name is not this program's.
+        """
         self.folder = journal_folder(target)
         self.outdated = False
-        text = _key_text(key)
-        if self.folder.is_dir() and _text(self.folder / KEY) != text:
+        known = _json(self.folder / KEY)
+        if self.folder.is_dir() and is_own_folder(self.folder, KEY) and known != key:
             self.outdated = any(self.folder.glob("*.segment"))
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / KEY).is_file():
-            temporary = self.folder / f".{KEY}"
-            temporary.write_text(text)
-            temporary.replace(self.folder / KEY)
+            remove_own_folder(self.folder, KEY)
+        make_own_folder(self.folder, KEY)
+        if known != key:
+            write_text(self.folder / KEY, json.dumps(key, indent=1, sort_keys=True) + "\n")
         self.resumed = any(self.folder.glob("*.segment"))
+        self.environments = self._environments(environment)
 
-    def layout(self, planned: dict) -> dict:
-        """The tiles that the segments so far were made with; the ``planned`` ones if none were."""
-        path = self.folder / "layout.json"
-        if not path.is_file():
-            temporary = self.folder / ".layout.json"
-            temporary.write_text(json.dumps(planned))
-            temporary.replace(path)
-        return json.loads(path.read_text())
+    def _environments(self, environment: dict) -> list[dict]:
+        known = _json(self.folder / ENVIRONMENTS)
+        known = known if isinstance(known, list) else []
+        if environment not in known:
+            known = [*known, environment]
+            write_text(self.folder / ENVIRONMENTS, json.dumps(known, indent=1) + "\n")
+        return known
+
+    def layout_before(self, number: int) -> dict[str, int] | None:
+        """Returns the tiles that the last segment before `number` was made with."""
+        layouts = (self._layout(n) for n in range(number - 1, -1, -1) if self.segment(n).is_file())
+        return next((layout for layout in layouts if layout), None)
+
+    def _layout(self, number: int) -> dict[str, int] | None:
+        values = _json(self.folder / f"{number:06d}.json")
+        return values if isinstance(values, dict) else None
+
+    def save_layout(self, number: int, layout: dict[str, int]) -> None:
+        """Keeps the tiles that segment `number` is made with."""
+        write_text(self.folder / f"{number:06d}.json", json.dumps(layout) + "\n")
 
     def segment(self, number: int) -> Path:
-        """Where segment ``number`` is, or will be."""
+        """Returns where segment `number` is, or will be."""
         return self.folder / f"{number:06d}.segment"
 
     def has_frames(self) -> bool:
@@ -72,28 +105,46 @@ class Journal:
         return (self.folder / "frames").is_dir()
 
     def frames(self) -> Path:
-        """The folder of the frames that are written as images."""
+        """Returns the folder of the frames that are written as images."""
         (self.folder / "frames").mkdir(exist_ok=True)
         return self.folder / "frames"
 
-    def save_carried(self, number: int, scene: int, carried: dict[int, Array]) -> None:
-        """Keeps what segment ``number`` hands on to the next."""
-        temporary = self.folder / f".{number:06d}.npz"
-        values = {str(step): np.asarray(latents) for step, latents in carried.items()}
-        np.savez(temporary, allow_pickle=False, scene=scene, **values)
-        temporary.replace(self.folder / f"{number:06d}.npz")
+    def result(self, suffix: str) -> Path:
+        """Returns where the joined result is written before it gets its name."""
+        return self.folder / f"result{suffix}"
 
-    def carried(self, number: int) -> tuple[int, dict[int, Array]]:
-        """What segment ``number`` handed on: its scene, and by step the latents of a frame."""
-        with np.load(self.folder / f"{number:06d}.npz") as values:
-            steps = {
-                int(name): jnp.asarray(values[name]) for name in values.files if name != "scene"
-            }
-            return int(values["scene"]), steps
+    def begin_publishing(self) -> None:
+        """Notes that from now on files of the result's names are this run's."""
+        write_text(self.folder / PUBLISHING, "")
+
+    def save_carry(self, number: int, scene: int, carry: dict[int, Array]) -> None:
+        """Keeps what segment `number` hands on to the next."""
+        values = {str(step): np.asarray(latents) for step, latents in carry.items()}
+        with (
+            atomic_path(self.folder / f"{number:06d}.npz") as temporary,
+            temporary.open("wb") as file,
+        ):
+            np.savez(file, allow_pickle=False, scene=scene, **values)
+
+    def carry(self, number: int) -> tuple[int, dict[int, Array]]:
+        """Returns what segment `number` handed on: its scene, and by step the latents of a frame.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        path = self.folder / f"{number:06d}.npz"
+        try:
+            with np.load(path) as values:
+                steps = {int(n): jnp.asarray(values[n]) for n in values.files if n != "scene"}
+                return int(values["scene"]), steps
+        except (OSError, EOFError, KeyError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged; remove the folder {self.folder} to start anew"
+            ) from error
 
 
-def _text(path: Path) -> str | None:
+def _json(path: Path):
     try:
-        return path.read_text()
-    except OSError:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, UInt8, UInt16
 
 from uav_jax.diffusion.ddim import ddim_steps
 from uav_jax.diffusion.sampler import Conditioning, sample
@@ -81,12 +81,12 @@ class ClipRunner:
             )
 
     def segment(
-        self, frames: UInt8[np.ndarray, "N h w 3"], segment: Segment
+        self, frames: UInt8[np.ndarray, "N h w 3"] | UInt16[np.ndarray, "N h w 3"], segment: Segment
     ) -> Iterator[Float[np.ndarray, "n H W 3"]]:
         """Groups of the frames that ``segment`` makes; ``frames`` are those that it looks at."""
         edge = self.settings.edge
         around = ((0, 0), (edge, edge), (edge, edge), (0, 0))
-        low_res = np.pad(frames, around, "reflect").astype(np.float32) / 127.5 - 1
+        low_res = to_unit_range(np.pad(frames, around, "reflect"))
         latents = self._fitting(lambda: self._denoise(low_res, segment))
         made: dict[tuple[int, int], np.ndarray] = {}
         groups = plan_groups(
@@ -173,6 +173,12 @@ class ClipRunner:
         self.carried = segment.scene, carried
         watch(1, 1)
         return np.asarray(latents[0])
+
+
+def to_unit_range(frames: np.ndarray) -> Float[np.ndarray, "N h w 3"]:
+    """Integers of the full range, uint8 or uint16, to [-1, 1]."""
+    middle = np.float32(np.iinfo(frames.dtype).max / 2)
+    return frames.astype(np.float32) / middle - 1
 
 
 def _without_edge(frames: np.ndarray, edge: int) -> np.ndarray:

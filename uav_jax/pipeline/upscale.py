@@ -15,9 +15,8 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, UInt8, UInt16
 
-from uav_jax.layers.resample import area_matrix, resize
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.motion.flow import ClipFlow, clip_flow
 from uav_jax.pipeline.devices import Weights, available_memory, make_mesh, place_network
@@ -27,9 +26,6 @@ from uav_jax.pipeline.runner import ClipRunner, Progress
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.shapes import UPSCALE
 from uav_jax.weights.model_files import ModelFiles, find_model
-
-LARGE = 1280 * 1280
-"""Area from which an input is taken for a finished large video and reduced first."""
 
 MEMORY_SHARE = 0.7
 """Of a device's free memory that a plan may use."""
@@ -155,7 +151,7 @@ class Upscaler:
 
     def upscale(
         self,
-        frames: UInt8[np.ndarray, "T H W 3"],
+        frames: UInt8[np.ndarray, "T H W 3"] | UInt16[np.ndarray, "T H W 3"],
         settings: UpscaleSettings | None = None,
         *,
         cuts: Sequence[int] = (),
@@ -164,15 +160,17 @@ class Upscaler:
     ) -> Iterator[Float[np.ndarray, "N H W 3"]]:
         """Upscaled frames in [-1, 1], in groups of up to three, in order.
 
-        ``frames`` are uint8 RGB. ``cuts`` are the first frames of scenes but the first: nothing
-        crosses them. Noise depends on (seed, frame of the scene, position) alone. ``progress`` is
-        told of flow, denoising and decoding.
+        ``frames`` are RGB, uint8 or uint16 of the full range. ``cuts`` are the first frames of
+        scenes but the first: nothing crosses them. Noise depends on (seed, frame of the scene,
+        position) alone. ``progress`` is told of flow, denoising and decoding.
         """
         settings = settings or self.defaults
         if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
             raise ValueError(
                 f"frames of shape {frames.shape}; expected (T, H, W, 3), none of them 0"
             )
+        if frames.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"frames of dtype {frames.dtype}; expected uint8 or uint16")
         T, H, W, _ = frames.shape
         plan = plan or self.plan(T, H, W, settings, cuts=cuts)
         runner = self.runner(plan, settings, T, progress=progress)
@@ -199,20 +197,6 @@ def _from_json(values: dict) -> dict:
 def to_bytes(frames: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     """[-1, 1] to 8 bits: clamp, then round (the published code truncates, which darkens)."""
     return np.rint(np.clip(frames * 0.5 + 0.5, 0, 1) * 255).astype(np.uint8)
-
-
-def reduce_large(
-    frames: UInt8[np.ndarray, "T H W 3"],
-) -> tuple[UInt8[np.ndarray, "T h w 3"], bool]:
-    """Frames of at least 1280 x 1280 pixels reduced 4 times (area average), as published."""
-    _, height, width, _ = frames.shape
-    if height * width < LARGE:
-        return frames, False
-    small = [
-        resize(jnp.asarray(f, jnp.float32), height // UPSCALE, width // UPSCALE, area_matrix)
-        for f in frames
-    ]
-    return np.stack([np.rint(f).astype(np.uint8) for f in map(np.asarray, small)]), True
 
 
 def with_overrides(settings: UpscaleSettings, **values) -> UpscaleSettings:

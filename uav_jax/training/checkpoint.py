@@ -11,6 +11,7 @@ from jaxtyping import Array
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 from safetensors.numpy import load_file, save_file
 
+from uav_jax.runtime.files import atomic_path
 from uav_jax.training.functional import Parameters
 from uav_jax.training.step import TrainState
 
@@ -82,10 +83,9 @@ class Checkpoints:
 
 def save_network(workdir: Path, parameters: Mapping[str, Array], file: str = NETWORK) -> None:
     """Writes the whole averaged network, for later stages and export."""
-    temporary = workdir / f".{file}"
     values = {name: np.ascontiguousarray(jax.device_get(v)) for name, v in parameters.items()}
-    save_file(values, temporary)
-    temporary.replace(workdir / file)
+    with atomic_path(workdir / file) as temporary:
+        save_file(values, temporary)
 
 
 def network_file(place: str | Path) -> Path | None:

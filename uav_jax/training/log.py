@@ -12,10 +12,10 @@ from jaxtyping import UInt8
 from PIL import Image
 from rich.console import Console
 
-from uav_jax.io.video import Clip, VideoWriter
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.plots import write_curves
 from uav_jax.training.step import Metrics
+from uav_jax.video.write import write_video
 
 RECENT = 100
 """Losses whose median tells whether a run diverges; the first ones are never judged."""
@@ -127,19 +127,7 @@ class RunLog:
 
 def write_sample(path: Path, frames: UInt8[np.ndarray, "T H W 3"]) -> None:
     """A short video of frames with even sizes."""
-    count, height, width, _ = frames.shape
-    rate, pts = SAMPLE_RATE, list(range(count))
-    clip = Clip(
-        frames=frames,
-        pts=pts,
-        durations=[1] * count,
-        time_base=1 / rate,
-        rate=rate,
-        source=path,
-    )
-    writer = VideoWriter(path, clip, height, width)
-    writer.write(frames)
-    writer.close()
+    write_video(path, frames, SAMPLE_RATE)
 
 
 def trim(path: Path, step: int) -> None:

@@ -4,11 +4,11 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from uav_jax.io.encode import OutputFormat
-from uav_jax.io.video import VIDEO_SUFFIXES
-from uav_jax.jobs.video import JobOptions
+from uav_jax.jobs.options import JobOptions
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import with_overrides
+from uav_jax.video.codecs import OutputFormat
+from uav_jax.video.containers import VIDEO_SUFFIXES
 from uav_jax.web.work import Moment
 
 LONGEST_NAME = 100

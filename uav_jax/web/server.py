@@ -21,10 +21,12 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from uav_jax.io.source import scan
 from uav_jax.jobs.estimate import cost
-from uav_jax.jobs.video import prepare
+from uav_jax.jobs.prepare import prepare
 from uav_jax.pipeline.upscale import Upscaler
+from uav_jax.runtime.files import make_own_folder, remove_own_file, remove_own_folder
+from uav_jax.video.color import to_8_bit
+from uav_jax.video.probe import probe
 from uav_jax.web.queue import Queue, Run
 from uav_jax.web.requests import (
     is_video_file,
@@ -34,7 +36,7 @@ from uav_jax.web.requests import (
     shown_name,
     suffix_of,
 )
-from uav_jax.web.visitors import Upload, Visitor, Visitors
+from uav_jax.web.visitors import MARKER, Upload, Visitor, Visitors
 from uav_jax.web.work import preview, preview_side, still_numbers, whole
 
 COOKIE = "visitor"
@@ -133,7 +135,7 @@ class Site:
         path = visitor.folder / f"{secrets.token_hex(8)}{suffix}"
         try:
             await self._receive(request, path)
-            source = await run_in_threadpool(scan, path)
+            source = await run_in_threadpool(probe, path)
             seconds = source.frames / float(source.rate)
             if seconds > self.limits.seconds:
                 raise ValueError(
@@ -141,7 +143,7 @@ class Site:
                 )
             self._refuse_second_run(visitor)  # one may have begun meanwhile
         except Exception as error:
-            path.unlink(missing_ok=True)
+            remove_own_file(path)
             if isinstance(error, ValueError):  # names the file as the visitor does
                 raise ValueError(str(error).replace(str(path), name)) from None
             raise
@@ -211,7 +213,8 @@ class Site:
         settings, moment = settings_from(values, self.upscaler.defaults), moment_from(values)
         self.upscaler.check(settings)
         folder = visitor.folder / "preview"
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_own_folder(folder, MARKER)
+        make_own_folder(folder, MARKER)
         visitor.preview, visitor.settings = 0, values
         work = preview(self.upscaler, source, moment, settings, folder)
 
@@ -265,7 +268,8 @@ class Site:
 
         def read() -> bytes:
             buffer = io.BytesIO()
-            image = Image.fromarray(next(islice(source.stream(), number, None)))
+            frame = next(islice(source.stream(), number, None))
+            image = Image.fromarray(to_8_bit(frame))
             image.save(buffer, "JPEG", quality=90)
             return buffer.getvalue()
 

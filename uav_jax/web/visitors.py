@@ -6,15 +6,18 @@ line lets anybody in.
 
 import hashlib
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from uav_jax.io.source import SourceInfo
+from uav_jax.runtime.files import empty_own_folder, make_own_folder, remove_own_folder
+from uav_jax.video.source import SourceInfo
 from uav_jax.web.queue import Run
+
+MARKER = ".visitor"
+"""File in the folders that this server made, and may remove."""
 
 
 @dataclass(slots=True)
@@ -40,11 +43,7 @@ class Visitor:
 
     def forget(self, but: Path | None = None) -> None:
         """Removes every file (``but`` one) and everything known of them."""
-        for path in self.folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path != but:
-                path.unlink()
+        empty_own_folder(self.folder, MARKER, keep=but)
         self.upload, self.run, self.result = None, None, None
         self.preview, self.stills, self.settings = 0, (), {}
 
@@ -64,6 +63,7 @@ class Visitors:
                 secret = secrets.token_urlsafe(32)
                 folder = self.root / hashlib.sha256(secret.encode()).hexdigest()[:32]
                 folder.mkdir(mode=0o700, parents=True)
+                make_own_folder(folder, MARKER)
                 self._known[secret] = Visitor(folder)
             visitor = self._known[secret]
             visitor.seen = time.monotonic()
@@ -75,7 +75,7 @@ class Visitors:
             for secret, visitor in list(self._known.items()):
                 idle = time.monotonic() - visitor.seen > self.keep
                 if idle and not (visitor.run and visitor.run.is_active):
-                    shutil.rmtree(visitor.folder, ignore_errors=True)
+                    remove_own_folder(visitor.folder, MARKER)
                     del self._known[secret]
 
     def __iter__(self) -> Iterator[Visitor]:

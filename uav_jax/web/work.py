@@ -10,10 +10,14 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from uav_jax.io.source import SourceInfo, scan
-from uav_jax.jobs.video import JobOptions, prepare, run_job
+from uav_jax.jobs.options import JobOptions
+from uav_jax.jobs.prepare import prepare
+from uav_jax.jobs.video import run_job
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, to_bytes
+from uav_jax.video.color import to_8_bit
+from uav_jax.video.probe import probe
+from uav_jax.video.source import ReadOptions, SourceInfo
 from uav_jax.web.queue import Run
 
 PREVIEW_SIDE = 64
@@ -60,8 +64,8 @@ class Moment:
 def save_pair(folder: Path, number: int, before: np.ndarray, after: np.ndarray) -> None:
     """Pictures of one frame: ``0003_before.png`` as it came, ``0003_after.jpg``."""
     folder.mkdir(exist_ok=True)
-    Image.fromarray(before).save(folder / f"{number:04d}_before.png")
-    Image.fromarray(after).save(folder / f"{number:04d}_after.jpg", quality=QUALITY)
+    Image.fromarray(to_8_bit(before)).save(folder / f"{number:04d}_before.png")
+    Image.fromarray(to_8_bit(after)).save(folder / f"{number:04d}_after.jpg", quality=QUALITY)
 
 
 def preview(
@@ -87,7 +91,7 @@ def still_numbers(frames: int) -> tuple[int, ...]:
 
 def save_stills(run: Run, source: SourceInfo, result: Path, folder: Path) -> None:
     """Pictures of the same frames of both videos."""
-    wanted, made = set(still_numbers(source.frames)), scan(result)
+    wanted, made = set(still_numbers(source.frames)), probe(result, ReadOptions(hdr="keep"))
     both: Iterator = zip(source.stream(), made.stream(), strict=True)
     for number, (before, after) in enumerate(both):
         if number in wanted:

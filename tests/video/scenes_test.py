@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from uav_jax.io.scenes import ChangeMeter, find_cuts
+from uav_jax.video.scenes import ChangeMeter, find_cuts
 
 
 def texture(seed: int) -> np.ndarray:

@@ -1,1 +1,0 @@
-"""Video files and frame folders to and from uint8 RGB frames."""

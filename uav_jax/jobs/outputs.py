@@ -1,0 +1,204 @@
+"""Every path that a run writes, decided before anything is computed.
+
+A path may be written if nothing is there, if this program made what is there (its record or journal
+lists it) and it may be replaced, or if it is the one file that the user named and asked to replace.
+Sources are never written to. No other module of `jobs` renames or removes anything.
+"""
+
+import json
+import os
+import shutil
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from uav_jax.runtime.files import remove_own_file, write_text
+from uav_jax.video.containers import shown
+
+FRAMES_MARKER = ".uav_jax"
+"""File in a folder of frames that says that this program made it, and how many frames."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """What one source becomes. `named`: the user gave the file's name."""
+
+    target: Path  # a video, a picture, or a folder of frames
+    frames: Path | None = None  # a folder of frames beside it
+    comparison: tuple[Path, ...] = ()
+    named: bool = False
+
+    @property
+    def record(self) -> Path:
+        """Where it is written how the target was made."""
+        return record_path(self.target)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Everything but the record."""
+        frames = () if self.frames is None else (self.frames,)
+        return (self.target, *frames, *self.comparison)
+
+
+def record_path(target: Path) -> Path:
+    """Returns where the record of a result is: `clip.mp4.json` beside `clip.mp4`."""
+    return target.with_name(f"{target.name}.json")
+
+
+def read_record(target: Path) -> dict | None:
+    """Returns the record of a result, None where there is none that this program wrote."""
+    try:
+        values = json.loads(record_path(target).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) and "key_sha256" in values else None
+
+
+def is_result(path: Path) -> bool:
+    """Whether this program made a file or folder, by the record beside it or the marker inside."""
+    record = read_record(path)
+    if record is not None and path.name in record.get("outputs", [path.name]):
+        return True
+    return path.is_dir() and _own_frames(path) is not None
+
+
+def _own_frames(folder: Path) -> int | None:
+    """How many frames this program wrote into a folder; None where it did not make it."""
+    try:
+        return int((folder / FRAMES_MARKER).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _foreign_files(folder: Path) -> list[str]:
+    """Names in a folder of our frames that are not ours."""
+    count = _own_frames(folder) or 0
+    ours = {f"{number:04d}.png" for number in range(1, count + 1)} | {FRAMES_MARKER}
+    return sorted(p.name for p in folder.iterdir() if p.name not in ours or p.is_dir())
+
+
+def same_path(a: Path, b: Path) -> bool:
+    """Whether two paths are, or on other file systems could be, the same file or folder."""
+    if a.exists() and b.exists() and os.path.samefile(a, b):
+        return True
+    a, b = (Path(os.path.realpath(p)) for p in (a, b))
+    return _plain(a) == _plain(b)
+
+
+def _plain(path: Path) -> str:
+    return unicodedata.normalize("NFC", os.fspath(path)).casefold()
+
+
+def check_outputs(
+    outputs: Outputs, sources: Iterable[Path], *, overwrite: bool, settled: bool = False
+) -> None:
+    """Refuses to write where something of the user's is.
+
+    Args:
+        outputs: What would be written.
+        sources: Every input of the run, and what is read beside them.
+        overwrite: Whether results of this program, and the file that the user named, may be
+            replaced.
+        settled: What is at the place of target and frames is this very result.
+
+    Raises:
+        ValueError: A path is a source, holds one, or is taken.
+    """
+    sources = list(sources)
+    for path in (*outputs.paths, outputs.record):
+        for source in sources:
+            if same_path(path, source):
+                raise ValueError(f"{shown(path)} is the input itself; give another -o")
+            if any(same_path(path, parent) for parent in source.absolute().parents):
+                raise ValueError(
+                    f"{shown(path)} is a folder that holds the input {shown(source)}; give "
+                    "another -o"
+                )
+    _check_record(outputs)
+    record = read_record(outputs.target) or {}
+    for path in outputs.comparison if settled else outputs.paths:
+        if path.exists() or path.is_symlink():
+            derived = path in outputs.comparison  # replaced whenever its result is shown
+            _check_taken(path, outputs, record, overwrite=overwrite or derived)
+
+
+def _check_record(outputs: Outputs) -> None:
+    path = outputs.record
+    if (path.exists() or path.is_symlink()) and read_record(outputs.target) is None:
+        raise ValueError(
+            f"{shown(path)} exists and was not written by this program; its record would go "
+            "there. Move it away, or give another -o or --save_suffix"
+        )
+
+
+def _check_taken(path: Path, outputs: Outputs, record: dict, *, overwrite: bool) -> None:
+    listed = path.name in record.get("outputs", [])
+    ours = listed and not (path.is_dir() and _own_frames(path) is None)
+    named = outputs.named and path == outputs.target and path.is_file() and not path.is_symlink()
+    if not ours and not (named and overwrite):
+        hint = "give --overwrite to replace it" if named else "give another -o or --save_suffix"
+        raise ValueError(f"{shown(path)} exists and was not made by this program; {hint}")
+    if not overwrite:
+        raise ValueError(
+            f"{shown(path)} exists and was made with other settings or from another input; give "
+            "--overwrite to replace it, or --save_suffix to keep both"
+        )
+    if path.is_dir() and (foreign := _foreign_files(path)):
+        raise ValueError(
+            f"{shown(path)} holds {shown(foreign[0])}, which was not made by this program; move it "
+            "away"
+        )
+
+
+def publish_file(temporary: Path, target: Path) -> None:
+    """Gives a finished file its final name, where a file may be replaced.
+
+    Raises:
+        OSError: The folder is gone, or a folder is in the way.
+    """
+    temporary.replace(target)
+
+
+def publish_frames(made: Path, target: Path, count: int) -> None:
+    """Gives a finished folder of `count` frames its final name.
+
+    Frames of an earlier result there are replaced; everything else in the folder stays.
+    """
+    if not target.exists():
+        (made / FRAMES_MARKER).write_text(f"{count}\n")
+        made.replace(target)
+        return
+    before = _own_frames(target) or 0
+    for frame in sorted(made.iterdir()):
+        frame.replace(target / frame.name)
+    write_text(target / FRAMES_MARKER, f"{max(count, before)}\n")
+    for number in range(count + 1, before + 1):
+        remove_own_file(target / f"{number:04d}.png")
+    write_text(target / FRAMES_MARKER, f"{count}\n")
+    made.rmdir()
+
+
+def writable_folder(folder: Path) -> Path:
+    """Creates a folder.
+
+    Raises:
+        ValueError: That is not possible, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot create folder {shown(folder)}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"folder {shown(folder)} is not writable")
+    return folder
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Raises `ValueError` where the disk has fewer than `needed` bytes left."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ValueError(
+            f"the disk of {shown(folder)} has {free / 1e9:.1f} GB left, and the result needs more "
+            f"than {needed / 1e9:.1f} GB while it is made; free some, or give another -o"
+        )

@@ -1,0 +1,1 @@
+"""What every part of the program needs of the machine it runs on: files."""

@@ -1,0 +1,140 @@
+"""Decoding: from packets to RGB pixels, the same for upscaling, training and evaluation."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from av.error import EOFError as NothingMore
+from av.error import FFmpegError
+from av.stream import Disposition
+
+from uav_jax.video.color import (
+    DEINTERLACE,
+    FrameFilter,
+    Pixels,
+    over_black,
+    to_pixels,
+    tonemap_filters,
+)
+from uav_jax.video.containers import open_input, shown, unreadable
+from uav_jax.video.orientation import Orientation
+
+MOST_FAILURES = 64
+"""Of a decoder that is asked for the frames it still holds: as many as it can hold."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Treatment:
+    """What is done to every decoded frame, in this order."""
+
+    deinterlace: bool = False
+    tonemap: bool = False
+    deep: bool = False  # 16 bits per channel instead of 8
+    alpha: bool = False  # the source has alpha
+    keep_alpha: bool = False  # as a fourth channel; else composited over black
+    orientation: Orientation = field(default_factory=Orientation)
+
+
+def picture_stream(container, path: Path) -> av.VideoStream:
+    """Returns the first stream of moving pictures (a cover picture is none).
+
+    Raises:
+        ValueError: There is none, or no decoder for it.
+    """
+    streams = [s for s in container.streams.video if Disposition.attached_pic not in s.disposition]
+    if not streams:
+        raise ValueError(f"{shown(path)} has no video stream")
+    if streams[0].codec_context is None:
+        raise ValueError(f"{shown(path)} is in a codec that cannot be decoded here")
+    streams[0].thread_type = "SLICE"  # threads over frames lose whole frames around a damaged one
+    return streams[0]
+
+
+def decode_packet(packet: av.Packet) -> tuple[list[av.VideoFrame], int]:
+    """Returns the frames that a packet completes, and how many failures were passed over.
+
+    The last packet is empty and asks for the frames that the decoder still holds; those behind a
+    damaged one come when it is asked again.
+    """
+    failures, frames = 0, []
+    while failures < MOST_FAILURES:
+        try:
+            frames += packet.decode()
+            break
+        except FFmpegError as error:
+            if isinstance(error, NothingMore):
+                break
+            failures += 1
+            if packet.size:
+                break
+    return frames, failures
+
+
+def raw_frames(path: Path, seek_to: int | None = None) -> Iterator[av.VideoFrame]:
+    """Decodes a video's pictures from the keyframe at or before the timestamp `seek_to`.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    with open_input(path) as container:
+        stream = picture_stream(container, path)
+        try:
+            if seek_to is not None:
+                container.seek(seek_to, stream=stream)
+            for packet in container.demux(stream):
+                yield from decode_packet(packet)[0]
+        except FFmpegError as error:
+            raise unreadable(path, error) from error
+
+
+def treated(frames: Iterable[av.VideoFrame], treatment: Treatment) -> Iterator[Pixels]:
+    """Converts decoded frames to upright RGB, one for each."""
+    for frame in _filtered(iter(frames), treatment):
+        pixels = to_pixels(frame, deep=treatment.deep, alpha=treatment.alpha)
+        if treatment.alpha and not treatment.keep_alpha:
+            pixels = over_black(pixels)
+        yield treatment.orientation.apply(pixels)
+
+
+def _filtered(frames: Iterator[av.VideoFrame], treatment: Treatment) -> Iterator[av.VideoFrame]:
+    if not (treatment.deinterlace or treatment.tonemap):
+        yield from frames
+        return
+    first = next(frames, None)
+    if first is None:
+        return
+    filters = list(DEINTERLACE) if treatment.deinterlace else []
+    filters += tonemap_filters(first) if treatment.tonemap else []
+    chain = FrameFilter(first, filters)
+    yield from chain.push(first)
+    for frame in frames:
+        yield from chain.push(frame)
+    yield from chain.push(None)
+
+
+def read_pixels(
+    path: Path, treatment: Treatment, *, seek_to: int | None = None, first: int = 0, count: int
+) -> Iterator[Pixels]:
+    """Decodes `count` frames, leaving out `first` ones behind the position `seek_to`.
+
+    Raises:
+        ValueError: The file cannot be read, or changed since it was probed.
+    """
+    frames = islice(raw_frames(path, seek_to), first, first + count)
+    found = 0
+    try:
+        for pixels in treated(frames, treatment):
+            found += 1
+            yield pixels
+    except FFmpegError as error:
+        raise unreadable(path, error) from error
+    if found != count:
+        raise ValueError(f"{shown(path)} gives {found} frames where {count} were counted")
+
+
+def stacked(frames: Iterable[Pixels]) -> np.ndarray:
+    """Returns frames as one array `(T, H, W, C)`."""
+    return np.stack(list(frames))

@@ -1,0 +1,207 @@
+"""Pictures: read upright and in sRGB, written whole."""
+
+import io
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from uav_jax.video.color import Pixels, over_black, to_8_bit
+from uav_jax.video.containers import check_regular_file, open_buffer, shown
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+"""File names that are taken for pictures; all of them can be written too."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""Pillow's readers that are used: none that starts another program."""
+
+SAVE_OPTIONS: dict[str, dict] = {
+    ".png": {"compress_level": 3},
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".webp": {"quality": 95, "method": 4},
+}
+LARGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383, ".png": 2**31 - 1, ".bmp": 2**31 - 1}
+"""Pixels a side that a format can hold."""
+
+WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
+DEEP = (".png", ".tif", ".tiff")
+"""Formats that hold alpha, and 16 bits per channel."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """`pixels` are `(H, W, 3)` or `(H, W, 4)`, uint8 or uint16; what else the file carried."""
+
+    pixels: Pixels
+    profile: bytes | None = None  # ICC; None: sRGB
+    exif: bytes | None = None  # without the orientation, which is applied
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether there is a fourth channel and it is not opaque everywhere."""
+        return self.pixels.shape[2] == 4 and bool(
+            (self.pixels[..., 3] < np.iinfo(self.pixels.dtype).max).any()
+        )
+
+    def opaque(self) -> Pixels:
+        """Returns the colours over black."""
+        return over_black(self.pixels) if self.pixels.shape[2] == 4 else self.pixels
+
+
+def natural_order(path: Path) -> list:
+    """Sorting key under which frame 2 comes before frame 10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Returns the pictures of a folder in natural order; hidden files are left out."""
+    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    visible = (p for p in files if not p.name.startswith(".") and not p.is_dir())
+    return sorted(visible, key=natural_order)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Returns height and width of the upright picture without decoding it.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    return _opened(path, lambda image: ImageOps.exif_transpose(image).size[::-1])
+
+
+def read_picture(path: Path, *, deep: bool | None = None, keep_profile: bool = False) -> Picture:
+    """Reads a picture: orientation applied, in sRGB.
+
+    Args:
+        path: A picture file.
+        deep: uint16 values; None gives them where the file has more than 8 bits per channel.
+        keep_profile: Leave an RGB picture in its own colour space and return its profile.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    picture = _opened(path, lambda image: _converted(path, image, keep_profile))
+    if deep is None or (picture.pixels.dtype == np.uint16) == deep:
+        return picture
+    values = picture.pixels.astype(np.uint16) * 257 if deep else to_8_bit(picture.pixels)
+    return replace(picture, pixels=values)
+
+
+def _opened(path: Path, work: Callable):
+    check_regular_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return work(image)
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"{shown(path)} cannot be read as an image: it is none of {', '.join(FORMATS)}"
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{shown(path)} is too large: {error}") from error
+    except (OSError, SyntaxError, ValueError, FFmpegError, struct.error) as error:
+        raise ValueError(f"{shown(path)} cannot be read as an image: {error}") from error
+
+
+def _converted(path: Path, image: Image.Image, keep_profile: bool) -> Picture:
+    deep = _bits(image) > 8
+    profile = image.info.get("icc_profile")
+    upright = ImageOps.exif_transpose(image)
+    exif = upright.getexif().tobytes() if upright.getexif() else None
+    if deep and image.mode in ("RGB", "RGBA"):
+        return Picture(pixels=_deep_pixels(path, image), profile=profile, exif=exif)
+    if deep:
+        grey = np.clip(np.asarray(upright, np.int64), 0, 65535).astype(np.uint16)
+        return Picture(pixels=np.repeat(grey[..., None], 3, 2), exif=exif)
+    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return Picture(pixels=np.array(upright.convert("RGBA")), profile=profile, exif=exif)
+    kept = profile if keep_profile and upright.mode == "RGB" else None
+    rgb = upright.convert("RGB") if kept else _srgb(upright, profile)
+    return Picture(pixels=np.array(rgb), profile=kept, exif=exif)
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits per channel of the file, which Pillow itself reads as 8 where it is RGB."""
+    if image.mode.startswith("I"):
+        return 16
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(258, (8,))  # pyright: ignore[reportAttributeAccessIssue]
+        return max(bits) if isinstance(bits, tuple) else int(bits)
+    return 16 if any("16" in str(tile[3]) for tile in getattr(image, "tile", ())) else 8
+
+
+def _deep_pixels(path: Path, image: Image.Image) -> Pixels:
+    """16 bits per channel through FFmpeg, turned as EXIF says."""
+    turn = {2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 1), 6: (0, 3), 7: (1, 3), 8: (0, 1)}
+    with open_buffer(io.BytesIO(path.read_bytes()), "r") as container:
+        frame = next(container.decode(video=0))
+    name = "rgba64le" if image.mode == "RGBA" else "rgb48le"
+    pixels = frame.to_ndarray(format=name)
+    flipped, turns = turn.get(image.getexif().get(0x0112, 1), (0, 0))
+    pixels = pixels[:, ::-1] if flipped else pixels
+    return np.ascontiguousarray(np.rot90(pixels, turns))
+
+
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """The picture in sRGB, by its profile where that can be used."""
+    if profile and image.mode in ("RGB", "CMYK", "L"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            made = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if made is not None:
+                return made
+        except (ImageCms.PyCMSError, OSError):  # a damaged profile: as without one
+            pass
+    return image.convert("RGB")
+
+
+def check_picture(path: Path, height: int, width: int) -> None:
+    """Raises `ValueError` where a picture of this size cannot be in a file of this name."""
+    largest = LARGEST.get(path.suffix.lower(), 2**31 - 1)
+    if max(height, width) > largest:
+        raise ValueError(
+            f"{shown(path)}: {width}x{height} is more than {path.suffix} can hold ({largest} a "
+            "side); use .png, or a smaller --scale or --height"
+        )
+
+
+def write_picture(path: Path, picture: Picture, suffix: str | None = None) -> None:
+    """Writes a picture in the format of its name, or of `suffix`.
+
+    Alpha is composited over black and 16 bits are rounded to 8 where the format holds neither.
+    """
+    suffix = (suffix or path.suffix).lower()
+    pixels = picture.pixels if suffix in WITH_ALPHA else picture.opaque()
+    if pixels.dtype == np.uint16 and suffix in DEEP:
+        path.write_bytes(_encoded(pixels, "png" if suffix == ".png" else "tiff"))
+        return
+    extra = {"icc_profile": picture.profile, "exif": picture.exif}
+    extra = {name: value for name, value in extra.items() if value and suffix != ".bmp"}
+    kind = {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper())
+    Image.fromarray(to_8_bit(pixels)).save(
+        path, format=kind, **SAVE_OPTIONS.get(suffix, {}), **extra
+    )
+
+
+def _encoded(pixels: Pixels, encoder: str) -> bytes:
+    """A picture of 16 bits per channel, which Pillow cannot write."""
+    names = {("png", 3): "rgb48be", ("png", 4): "rgba64be"}
+    names |= {("tiff", 3): "rgb48le", ("tiff", 4): "rgba64le"}
+    source = "rgba64le" if pixels.shape[2] == 4 else "rgb48le"
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), source)
+    frame = frame.reformat(format=names[encoder, pixels.shape[2]])
+    context = cast(av.VideoCodecContext, av.CodecContext.create(encoder, "w"))
+    context.width, context.height, context.pix_fmt = frame.width, frame.height, frame.format.name
+    context.time_base = Fraction(1, 25)
+    return b"".join(bytes(p) for p in [*context.encode(frame), *context.encode(None)])

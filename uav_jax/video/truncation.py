@@ -1,0 +1,109 @@
+"""Whether a file breaks off: what its own structure declares against the bytes that are there.
+
+| container | what declares its length |
+|---|---|
+| MP4, MOV, 3GP | the sizes of its top-level boxes |
+| Matroska, WebM | the size of its segment, and of the last cluster where that is unknown |
+| AVI | the sizes of its RIFF chunks |
+| others | nothing; the declared duration is compared with the last packet instead |
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+SECONDS = 0.5
+"""A file without a declared length that ends this much before its duration has broken off."""
+
+_EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
+_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"uuid"}
+
+
+def declared_size(path: Path) -> int | None:
+    """Returns how many bytes the file says it has.
+
+    Args:
+        path: A media file.
+
+    Returns:
+        Bytes, or None where its container does not say.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        size = file.seek(0, 2)
+        if head[4:8] in _BOXES:
+            return _last_end(_boxes(file, size), size)
+        if head[:4] == _EBML.to_bytes(4, "big"):
+            return _matroska(file, size)
+        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+            return _last_end(_riff(file, size), size)
+    return None
+
+
+def _last_end(ends: Iterator[int], size: int) -> int:
+    return max(ends, default=size)
+
+
+def _boxes(file: BinaryIO, size: int) -> Iterator[int]:
+    """Ends of the top-level boxes of an ISO media file, as far as they are boxes."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8 or not kind.isascii():  # 0: to the end of the file; else no box
+            return
+        yield (at := at + length)
+
+
+def _riff(file: BinaryIO, size: int) -> Iterator[int]:
+    """Ends of the RIFF chunks of an AVI file, which has one for every gigabyte."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(8)
+        length = int.from_bytes(head[4:8], "little")
+        if head[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):  # written live: unknown
+            return
+        yield (at := at + 8 + length + length % 2)
+
+
+def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:
+    """(id, start of the content, its length or None where unknown) of an EBML element."""
+    file.seek(at)
+    head = file.read(12)
+    if not head or not head[0]:
+        return None
+    wide = 9 - head[0].bit_length()
+    if wide > 4 or len(head) <= wide or not head[wide]:
+        return None
+    long = 9 - head[wide].bit_length()
+    if len(head) < wide + long:
+        return None
+    length = int.from_bytes(head[wide : wide + long], "big") & ((1 << 7 * long) - 1)
+    unknown = length == (1 << 7 * long) - 1
+    return int.from_bytes(head[:wide], "big"), at + wide + long, None if unknown else length
+
+
+def _matroska(file: BinaryIO, size: int) -> int | None:
+    header = _element(file, 0)
+    if header is None or header[2] is None:
+        return None
+    at = header[1] + header[2]
+    segment = _element(file, at)
+    if segment is None or segment[0] != _SEGMENT:
+        return None
+    if segment[2] is not None:
+        return segment[1] + segment[2]
+    return _last_end(_clusters(file, segment[1], size), size)
+
+
+def _clusters(file: BinaryIO, at: int, size: int) -> Iterator[int]:
+    """Ends of the elements of a segment of unknown length."""
+    while at < size:
+        element = _element(file, at)
+        if element is None or element[2] is None:
+            return
+        yield (at := element[1] + element[2])
