@@ -25,7 +25,7 @@ from uav_jax.jobs.folder import (
 )
 from uav_jax.jobs.inputs import Input, Inputs, find_inputs
 from uav_jax.jobs.names import distinct_names
-from uav_jax.jobs.outputs import same_path, writable_folder
+from uav_jax.jobs.outputs import Sources, writable_folder
 from uav_jax.jobs.prepare import Job, check_output_name, is_named_file, prepare
 from uav_jax.jobs.video import note_comparison
 from uav_jax.pipeline.upscale import Upscaler
@@ -42,6 +42,7 @@ class Batch:
     ):
         self.upscaler, self.options, self.inputs, self.report = upscaler, options, inputs, report
         self.output = Path(options.output_path)
+        self._sources = Sources(inputs.paths)
         self._names: dict[Input, str] = {}
         for folder in {item.folder for item in inputs.items}:
             items = [item for item in inputs.items if item.folder == folder]
@@ -60,7 +61,7 @@ class Batch:
             self.report.progress,
             prompts=prompts_of(self.options, partial(self._announce)),
             name=self._names[item],
-            taken=self.inputs.paths,
+            taken=self._sources,
             compare=self.options.compare,
         )
 
@@ -124,8 +125,7 @@ class Batch:
                 f"{count} videos cannot go into one file {shown(self.output)}; give a folder"
             )
         writable_folder(self.output)
-        if any(same_path(summary_path(self.output), path) for path in self.inputs.paths):
-            raise ValueError("the summary's name is that of an input; give another -o")
+        self._sources.check(summary_path(self.output))
         if self.options.plan:
             return self._plan_all()
         started = time.monotonic()

@@ -13,8 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from uav_jax.runtime.files import remove_own_file, write_text
+from uav_jax.runtime.files import LONGEST_NAME, remove_own_file, write_text
 from uav_jax.video.containers import shown
+
+ROOM = 15
+"""Bytes that a result's name leaves for those of its record and of files being written."""
 
 FRAMES_MARKER = ".uav_jax"
 """File in a folder of frames that says that this program made it, and how many frames."""
@@ -78,12 +81,40 @@ def _foreign_files(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.name not in ours or p.is_dir())
 
 
-def same_path(a: Path, b: Path) -> bool:
-    """Whether two paths are, or on other file systems could be, the same file or folder."""
-    if a.exists() and b.exists() and os.path.samefile(a, b):
-        return True
-    a, b = (Path(os.path.realpath(p)) for p in (a, b))
-    return _plain(a) == _plain(b)
+class Sources:
+    """Paths that must not be written to: by name, by inode, and by the folders they are in."""
+
+    def __init__(self, paths: Iterable[Path]):
+        self._names: dict[str, Path] = {}
+        self._inodes: dict[tuple[int, int], Path] = {}
+        self._folders: dict[str, Path] = {}
+        for path in paths:
+            real = Path(os.path.realpath(path))
+            for name in (real, path.absolute()):
+                self._names[_plain(name)] = path
+                self._folders |= {_plain(parent): path for parent in name.parents}
+            if path.exists():
+                status = path.stat()
+                self._inodes[status.st_dev, status.st_ino] = path
+
+    def check(self, path: Path) -> None:
+        """Raises `ValueError` where a path is a source or a folder that holds one.
+
+        Names that differ in case or in Unicode normalisation only count as one, since some file
+        systems take them for one.
+        """
+        for name in (_plain(Path(os.path.realpath(path))), _plain(path.absolute())):
+            if name in self._names:
+                raise ValueError(f"{shown(path)} is the input itself; give another -o")
+            if name in self._folders:
+                raise ValueError(
+                    f"{shown(path)} is a folder that holds the input "
+                    f"{shown(self._folders[name])}; give another -o"
+                )
+        if path.exists():
+            status = path.stat()
+            if (status.st_dev, status.st_ino) in self._inodes:
+                raise ValueError(f"{shown(path)} is the input itself; give another -o")
 
 
 def _plain(path: Path) -> str:
@@ -91,7 +122,7 @@ def _plain(path: Path) -> str:
 
 
 def check_outputs(
-    outputs: Outputs, sources: Iterable[Path], *, overwrite: bool, settled: bool = False
+    outputs: Outputs, sources: Iterable[Sources], *, overwrite: bool, settled: bool = False
 ) -> None:
     """Refuses to write where something of the user's is.
 
@@ -103,18 +134,18 @@ def check_outputs(
         settled: What is at the place of target and frames is this very result.
 
     Raises:
-        ValueError: A path is a source, holds one, or is taken.
+        ValueError: A path is a source, holds one, is taken, or has too long a name.
     """
-    sources = list(sources)
-    for path in (*outputs.paths, outputs.record):
-        for source in sources:
-            if same_path(path, source):
-                raise ValueError(f"{shown(path)} is the input itself; give another -o")
-            if any(same_path(path, parent) for parent in source.absolute().parents):
-                raise ValueError(
-                    f"{shown(path)} is a folder that holds the input {shown(source)}; give "
-                    "another -o"
-                )
+    for path in outputs.paths:
+        length = len(os.fsencode(path.name))
+        if length > LONGEST_NAME - ROOM:
+            raise ValueError(
+                f"the result's name {shown(path.name)} has {length} bytes; up to "
+                f"{LONGEST_NAME - ROOM} are possible"
+            )
+    for part in sources:
+        for path in (*outputs.paths, outputs.record):
+            part.check(path)
     _check_record(outputs)
     record = read_record(outputs.target) or {}
     for path in outputs.comparison if settled else outputs.paths:

@@ -8,7 +8,14 @@ from pathlib import Path
 from uav_jax.jobs.journal import is_publishing
 from uav_jax.jobs.names import result_stem
 from uav_jax.jobs.options import LARGE, JobOptions
-from uav_jax.jobs.outputs import Outputs, check_disk, check_outputs, read_record, writable_folder
+from uav_jax.jobs.outputs import (
+    Outputs,
+    Sources,
+    check_disk,
+    check_outputs,
+    read_record,
+    writable_folder,
+)
 from uav_jax.pipeline.plan import Plan
 from uav_jax.pipeline.runner import Progress
 from uav_jax.pipeline.settings import UpscaleSettings
@@ -178,12 +185,12 @@ def _comparison(outputs: Outputs, source: SourceInfo) -> tuple[Path, ...]:
     )
 
 
-def _check_target(job: Job, taken: Iterable[Path]) -> None:
+def _check_target(job: Job, sources: Iterable[Sources]) -> None:
     """Refuses paths that must not be written, formats that cannot be, and full disks."""
     height, width = job.size
     folder = writable_folder(job.target.parent)
     settled = job.is_publishing() or (job.is_done() and not job.options.overwrite)
-    check_outputs(job.outputs, taken, overwrite=job.options.overwrite, settled=settled)
+    check_outputs(job.outputs, sources, overwrite=job.options.overwrite, settled=settled)
     if job.writes_picture:
         check_picture(job.target, height, width)
     else:
@@ -248,7 +255,7 @@ def prepare(
     prompts: Prompts | None = None,
     source: SourceInfo | None = None,
     name: str | None = None,
-    taken: Iterable[Path] = (),
+    taken: Sources | None = None,
     compare: bool = False,
 ) -> Job:
     """Reads a source once, plans its result and checks everything that can be known now.
@@ -302,7 +309,8 @@ def prepare(
         notes=tuple(notes),
     )
     job = replace(job, record=_record(upscaler, job, cuts))
-    _check_target(job, [path, *source.files, *taken])
+    own = Sources([path, *source.files])
+    _check_target(job, [own] if taken is None else [own, taken])
     return job
 
 

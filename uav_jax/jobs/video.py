@@ -12,7 +12,13 @@ import numpy as np
 
 from uav_jax.jobs.journal import Journal, discard
 from uav_jax.jobs.options import JobOptions
-from uav_jax.jobs.outputs import check_outputs, publish_file, publish_frames, read_record
+from uav_jax.jobs.outputs import (
+    Sources,
+    check_outputs,
+    publish_file,
+    publish_frames,
+    read_record,
+)
 from uav_jax.jobs.overlap import consumed_beside, made_ahead
 from uav_jax.jobs.prepare import Job, prepare
 from uav_jax.layers.resample import area_matrix, resize
@@ -214,7 +220,8 @@ def _publish(job: Job, journal: Journal) -> None:
         comment = json.dumps(made_with, separators=(",", ":"))
         join(finished, segments, job.source, job.form, plans=list(job.streams), comment=comment)
     if not job.is_publishing():
-        check_outputs(job.outputs, [job.source.path], overwrite=job.options.overwrite)
+        own = Sources([job.source.path, *job.source.files])
+        check_outputs(job.outputs, [own], overwrite=job.options.overwrite)
     journal.begin_publishing()
     if journal.has_frames():  # not where a run was killed after they had been moved
         place = job.target if job.writes_folder else job.outputs.frames
