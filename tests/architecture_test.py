@@ -16,21 +16,34 @@ MAY_IMPORT = {
     "motion": {"models", "layers", "shapes"},
     "metrics": {"layers", "motion", "shapes", "weights"},
     "weights": {"models", "layers", "diffusion", "shapes"},
-    "io": {"shapes"},
-    "data": {"io", "recipes", "shapes"},
+    "runtime": set(),
+    "video": {"runtime"},
+    "data": {"video", "recipes", "shapes"},
     "pipeline": {"models", "layers", "diffusion", "motion", "programs", "weights", "shapes"},
-    "compare": {"io", "shapes"},
-    "jobs": {"io", "pipeline", "diffusion", "layers", "provenance", "shapes"},
-    "web": {"io", "jobs", "pipeline", "programs", "shapes"},
-    "evaluation": {"data", "io", "metrics", "pipeline", "provenance", "weights", "shapes"},
+    "compare": {"video", "runtime", "shapes"},
+    "jobs": {"video", "runtime", "pipeline", "diffusion", "layers", "provenance", "shapes"},
+    "cli": {"jobs", "compare", "demo", "video", "pipeline", "diffusion", "programs"},
+    "web": {"video", "runtime", "jobs", "pipeline", "programs", "shapes"},
+    "evaluation": {
+        "data",
+        "jobs",
+        "metrics",
+        "pipeline",
+        "provenance",
+        "runtime",
+        "video",
+        "weights",
+        "shapes",
+    },
     "training": {
         "models",
         "layers",
         "diffusion",
         "data",
-        "io",
         "metrics",
         "motion",
+        "runtime",
+        "video",
         "weights",
         "shapes",
         "pipeline",
@@ -74,7 +87,10 @@ def test_models_read_no_files_and_no_environment():
 
 def test_only_command_lines_parse_arguments():
     allowed = {
+        "arguments.py",
+        "choices.py",
         "cli.py",
+        "run.py",
         "packages.py",
         "text.py",
         "demo.py",
@@ -88,6 +104,64 @@ def test_only_command_lines_parse_arguments():
     for path in FILES:
         if "import argparse" in path.read_text() or "sys.argv" in path.read_text():
             assert path.name in allowed, path
+
+
+OWNERS = ("runtime/files.py", "jobs/outputs.py", "programs.py")
+"""Who may rename and remove: the atomic writes, the owner of outputs, the compile cache."""
+
+REMOVING = {"rmtree", "unlink", "rename", "renames", "replace", "rmdir", "remove", "move"}
+REMOVING_MODULES = {"os", "shutil"}
+"""`str.replace` and `list.remove` take other arguments: only calls on paths and modules count."""
+
+
+def _is_text(node: ast.Call) -> bool:
+    """Whether a call is `text.replace(a, b)` or `items.remove(x)` rather than one on a path."""
+    assert isinstance(node.func, ast.Attribute)
+    if node.func.attr == "replace":
+        return len(node.args) == 2 and not _is_module(node.func.value)
+    return node.func.attr == "remove" and not _is_module(node.func.value)
+
+
+def _is_module(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in REMOVING_MODULES
+
+
+def removing_calls(path: Path) -> list[str]:
+    """Calls in a file that rename, replace or remove a path."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module in REMOVING_MODULES:
+            found += [a.name for a in node.names if a.name in REMOVING]
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if node.func.attr in REMOVING and not _is_text(node):
+            is_variable = ast.unparse(node.func) == "leaf.replace"  # an NNX variable's value
+            if not (is_variable or node.keywords and node.func.attr == "replace"):
+                found.append(f"line {node.lineno}: {node.func.attr}")
+    return found
+
+
+def test_only_their_owners_rename_and_remove_paths():
+    for path in FILES:
+        name = path.relative_to(PACKAGE).as_posix()
+        if name not in OWNERS:
+            assert not removing_calls(path), f"{name}: {removing_calls(path)}"
+
+
+def test_the_rule_about_paths_finds_what_it_should(tmp_path):
+    (tmp_path / "a.py").write_text(
+        "import os, shutil\nshutil.rmtree(x)\nos.replace(a, b)\np.replace(q)\np.unlink()\n"
+        "'a'.replace('b', 'c')\nlist.remove(3)\nos.remove(p)\np.rename(q)\nshutil.move(a, b)\n"
+    )
+    calls = [text.rpartition(" ")[2] for text in removing_calls(tmp_path / "a.py")]
+    assert calls == ["rmtree", "replace", "replace", "unlink", "remove", "rename", "move"]
+
+
+def test_only_one_module_opens_media_files():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            opens = isinstance(node, ast.Attribute) and ast.unparse(node) == "av.open"
+            assert not opens or path.name == "containers.py", path
 
 
 def test_the_core_needs_neither_torch_nor_tensorflow():

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from tests.clips import audio_packets, make_video, smooth_frames
-from uav_jax import cli
-from uav_jax.cli import main
+from uav_jax.cli import main, report
+from uav_jax.jobs.outputs import record_path
 from uav_jax.programs import keep_compiled_programs
 from uav_jax.provenance import hash_path, hash_values
+from uav_jax.video.probe import probe
 from uav_jax.video.read import read_frames
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY
 
@@ -34,15 +35,16 @@ def infer(*arguments) -> int:
 def test_a_video_comes_back_four_times_as_large_with_its_audio(clip, tmp_path):
     assert infer("-i", clip, "-o", tmp_path / "out", "--compare") == 0
     stem = NAME.removesuffix(".mp4")
-    names = [f"{stem}.json", NAME, f"{stem}_compare.html", f"{stem}_compare.mp4"]
+    names = [NAME, f"{NAME}.json", f"{stem}_compare.html", f"{stem}_compare.mp4"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
-    before, after = read_video(clip), read_video(tmp_path / "out" / NAME)
-    assert after.frames.shape == (3, 64, 96, 3)
+    before, after = probe(clip), probe(tmp_path / "out" / NAME)
+    assert (after.frames, after.height, after.width) == (3, 64, 96)
     assert (after.rate, after.time_base) == (before.rate, before.time_base)
     assert after.pts == before.pts
     assert audio_packets(tmp_path / "out" / NAME) == audio_packets(clip)
-    small = after.frames.reshape(3, 16, 4, 24, 4, 3).mean((2, 4))
-    likeness = np.corrcoef(small.ravel(), before.frames.ravel())[0, 1]
+    low, high = read_frames(clip), read_frames(tmp_path / "out" / NAME)
+    small = high.reshape(3, 16, 4, 24, 4, 3).mean((2, 4))
+    likeness = np.corrcoef(small.ravel(), low.ravel())[0, 1]
     assert likeness > 0.8, "the result does not show the input"
 
 
@@ -58,9 +60,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(clip, tmp_path):
 def test_a_result_says_how_it_was_made(clip, tmp_path):
     target = tmp_path / "a.mp4"
     assert infer("-i", clip, "-o", target, "--seed", 3, "--prompt", 'a "cat" in Köln') == 0
-    record = json.loads(target.with_suffix(".json").read_text())
+    record = json.loads(record_path(target).read_text())
     with av.open(str(target)) as container:
-        assert json.loads(container.metadata["comment"]) == record
+        inside = json.loads(container.metadata["comment"])
+    assert inside == {k: v for k, v in record.items() if k != "outputs"}
+    assert record["outputs"] == ["a.mp4"]
     assert record["settings"]["seed"] == 3 and record["settings"]["prompt"] == 'a "cat" in Köln'
     assert record["input_sha256"] == hash_path(clip) and record["input"] == "clip.mp4"
     assert record["weights_sha256"] == hash_path(DEFAULT_DIRECTORY)
@@ -69,10 +73,10 @@ def test_a_result_says_how_it_was_made(clip, tmp_path):
 
 
 def test_a_log_file_shows_progress(clip, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "LINE_SECONDS", 0)
+    monkeypatch.setattr(report, "LINE_SECONDS", 0)
     assert infer("-i", clip, "-o", tmp_path) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert "denoising 0/3" in lines and "decoding 3/3" in lines
+    assert "clip.mp4: denoising 0/3" in lines and "clip.mp4: decoding 3/3" in lines
 
 
 def test_bfloat16_shows_the_same_picture(clip, tmp_path):
@@ -90,7 +94,7 @@ def test_a_folder_of_videos_gives_one_result_each(clip, tmp_path):
         shutil.copy(clip, tmp_path / "in" / name)
     assert infer("-i", tmp_path / "in", "-o", tmp_path / "out", "--save_suffix", "x") == 0
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    results = [f"{clip}_n20_g1_s1_x{kind}" for clip in "ab" for kind in (".json", ".mp4")]
+    results = [f"{clip}_n20_g1_s1_x{kind}" for clip in "ab" for kind in (".mp4", ".mp4.json")]
     assert names == [*results, "summary.json"]
 
 
@@ -101,8 +105,8 @@ def test_a_folder_of_one_odd_frame_works_and_saves_pngs(tmp_path, height, width)
     assert infer("-i", tmp_path / "shot", "-o", tmp_path / "out", "--save_image") == 0
     with Image.open(tmp_path / "out" / "shot_n20_g1_s1" / "0001.png") as image:
         assert image.size == (4 * width, 4 * height)
-    result = read_video(tmp_path / "out" / "shot_n20_g1_s1.mp4")
-    assert result.frames.shape == (1, 4 * height, 4 * width, 3)
+    result = read_frames(tmp_path / "out" / "shot_n20_g1_s1.mp4")
+    assert result.shape == (1, 4 * height, 4 * width, 3)
 
 
 def test_a_sidecar_text_is_the_prompt_unless_one_is_given(clip, tmp_path):
@@ -140,7 +144,7 @@ def broken_inputs(folder, clip):
         "unreadable": (["-i", folder / "text.mp4"], "cannot be read as a video"),
         "truncated": (["-i", folder / "cut.mp4"], "cut.mp4"),
         "zero frames": (["-i", folder / "silent.mp4"], "no video stream"),
-        "empty folder": (["-i", folder / "empty"], "holds no video"),
+        "empty folder": (["-i", folder / "empty"], "holds no video, no image"),
         "sizes": (["-i", folder / "sizes"], "9.png is 9x8, but 8.png is 8x8"),
         "noise": (["-i", clip, "-n", "351"], "351 is outside 0..350"),
         "steps": (["-i", clip, "-s", "0"], "0 is outside 1..1000"),
@@ -174,7 +178,7 @@ def more_broken_inputs(folder, clip):
         "no flow": (["-i", clip, "-p", "0", "--model", folder / "still"], "no flow network"),
         "tile": (["-i", clip, "--tile_size", "3"], "tile size 3 is too small"),
         "overlap": (["-i", clip, "--decode_overlap", "2"], "decode overlap 2; expected 0 or 1"),
-        "codec": (["-i", clip, "--codec", "vp9"], "codec 'vp9'; expected png, h264"),
+        "codec": (["-i", clip, "--codec", "vp8"], "codec 'vp8'; expected png, h264"),
         "crf": (["-i", clip, "--crf", "60"], "crf 60 is outside 0..51"),
         "no crf": (["-i", clip, "--codec", "ffv1", "--crf", "3"], "ffv1 has no rate factor"),
         "container": (
@@ -221,7 +225,7 @@ def test_bad_input_gets_one_line_status_2_and_no_output(clip, tmp_path, capfd):
 
 def test_an_unwritable_folder_is_refused(clip, tmp_path, monkeypatch, capfd):
     # root may write everywhere
-    monkeypatch.setattr("uav_jax.jobs.video.os.access", lambda *_: False)
+    monkeypatch.setattr("uav_jax.jobs.outputs.os.access", lambda *_: False)
     assert infer("-i", clip, "-o", tmp_path / "out") == 2
     assert "is not writable" in capfd.readouterr().err
 

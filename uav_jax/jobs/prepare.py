@@ -267,7 +267,7 @@ def prepare(
         settings: Those of the model.
         options: Of reading and writing.
         progress: Told of frames that were read.
-        prompts: Says what each scene shows, instead of the settings' prompt.
+        prompts: What each scene shows, instead of the settings' prompt.
         source: What `probe` found, where the source was read already.
         name: What the result is called after; by default the source's name.
         taken: Other inputs of the run, which must not be written to either.
@@ -279,10 +279,8 @@ def prepare(
     """
     upscaler.check(settings)
     source = source or probe(path, options.read, lambda count: progress("reading", count, 0))
-    name = name or (path.name if path.is_dir() else path.stem)
-    stem = result_stem(name, settings, options)
+    stem = result_stem(name or (path.name if path.is_dir() else path.stem), settings, options)
     options = _resolved(source, output, options)
-    size = result_size(source, options)
     outputs = _target(source, output, stem, options)
     if compare:
         outputs = replace(outputs, comparison=_comparison(outputs, source))
@@ -290,28 +288,34 @@ def prepare(
     suffix = outputs.target.suffix.lower()
     streams = tuple(plan_streams(source, suffix, named=outputs.named)) if is_file else ()
     form = _form(source, options)
-    notes = _notes(source, options, form, streams)
     cuts = scene_cuts(source, options.scenes)
-    if prompts is not None:
-        found = prompts(source, cuts)
-        same = len(set(found)) == 1
-        settings = replace(settings, **({"prompt": found[0]} if same else {"scene_prompts": found}))
-    low = options.model_size(source)
+    settings = _with_prompts(settings, source, cuts, prompts)
     job = Job(
         source=source,
         outputs=outputs,
         settings=settings,
         options=options,
-        plan=upscaler.plan(source.frames, *low, settings, cuts=cuts),
-        size=size,
+        plan=upscaler.plan(source.frames, *options.model_size(source), settings, cuts=cuts),
+        size=result_size(source, options),
         form=form,
         streams=streams,
-        notes=tuple(notes),
+        notes=tuple(_notes(source, options, form, streams)),
     )
     job = replace(job, record=_record(upscaler, job, cuts))
     own = Sources([path, *source.files])
     _check_target(job, [own] if taken is None else [own, taken])
     return job
+
+
+def _with_prompts(
+    settings: UpscaleSettings, source: SourceInfo, cuts: tuple[int, ...], prompts: Prompts | None
+) -> UpscaleSettings:
+    """The settings with what `prompts` says of the scenes."""
+    if prompts is None:
+        return settings
+    found = prompts(source, cuts)
+    same = len(set(found)) == 1
+    return replace(settings, **({"prompt": found[0]} if same else {"scene_prompts": found}))
 
 
 def _record(upscaler: Upscaler, job: Job, cuts: tuple[int, ...]) -> dict:

@@ -175,8 +175,7 @@ class OutputFormat:
         if self.codec is not None:
             return self
         deep = (self.bits or source.bits) > 8
-        chosen = replace(self, codec="vp9" if suffix == ".webm" else ("h265" if deep else "h264"))
-        return chosen
+        return replace(self, codec="vp9" if suffix == ".webm" else ("h265" if deep else "h264"))
 
     def depth(self, source: SourceInfo) -> int:
         """Bits per channel of the result (the codec is chosen)."""
