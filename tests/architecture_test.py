@@ -136,7 +136,7 @@ def removing_calls(path: Path) -> list[str]:
             continue
         if node.func.attr in REMOVING and not _is_text(node):
             is_variable = ast.unparse(node.func) == "leaf.replace"  # an NNX variable's value
-            if not (is_variable or node.keywords and node.func.attr == "replace"):
+            if not (is_variable or (node.keywords and node.func.attr == "replace")):
                 found.append(f"line {node.lineno}: {node.func.attr}")
     return found
 

@@ -1,6 +1,7 @@
 """``infer.py`` as its user runs it, with the model that ships, on tiny clips."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from PIL import Image
 
 from tests.clips import audio_packets, make_video, smooth_frames
+from tests.stub import stub_upscaler
 from uav_jax.cli import main, report
 from uav_jax.jobs.outputs import record_path
+from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.programs import keep_compiled_programs
 from uav_jax.provenance import hash_path, hash_values
 from uav_jax.video.probe import probe
@@ -199,6 +202,50 @@ def more_broken_inputs(folder, clip):
         "image": (["-i", folder / "images"], "1.png cannot be read as an image"),
         "compare": (["-i", folder / "two", "--compare"], "--compare is for one video"),
         "one file": (["-i", folder / "two", "-o", folder / "y.mp4"], "2 videos cannot go into one"),
+        **broken_paths(folder, clip),
+    }
+
+
+def broken_paths(folder, clip):
+    """Those about what is read, which part of it, and where results go."""
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "gone.mp4").symlink_to("nowhere.mp4")
+    (folder / "zero.mp4").touch()
+    (folder / "mixed").mkdir()
+    shutil.copy(clip, folder / "mixed" / "a.mp4")
+    Image.new("RGB", (8, 8)).save(folder / "mixed" / "b.png")
+    (folder / "record").mkdir()
+    (folder / "record" / "r.mp4.json").write_text("{}")
+    (folder / "sum").mkdir()
+    (folder / "sum" / "summary.json").write_text("[1]")
+    make_video(folder / "wide.mp4", smooth_frames(1, 16, 4104), range(1))
+    image, sums = folder / "mixed" / "b.png", folder / "sum"
+    return {
+        "pipe": (["-i", folder / "pipe.mp4"], "is a FIFO; expected a regular file"),
+        "link": (["-i", folder / "gone.mp4"], "is a link to nowhere.mp4, which does not exist"),
+        "zero bytes": (["-i", folder / "zero.mp4"], "is empty (0 bytes)"),
+        "standard input": (["-i", "-"], "standard input is not supported"),
+        "pattern": (["-i", folder / "*.nut"], "no video or image matches"),
+        "mixed": (["-i", folder / "mixed"], "holds 1 videos and 1 images; give --kind"),
+        "kind": (["-i", image, "--kind", "videos"], "is an image; leave --kind out"),
+        "itself": (["-i", clip, "-o", clip, "--overwrite"], "is the input itself; give another -o"),
+        "record": (["-i", clip, "-o", folder / "record" / "r.mp4"], "was not written by this"),
+        "summary": (["-i", folder / "two", "-o", sums], "was not written by this program"),
+        "unwritable kind": (["-i", clip, "-o", folder / "x.avi"], ".avi files cannot be written"),
+        "image as video": (["-i", image, "-o", folder / "x.mp4"], "is an image, and"),
+        "video as image": (["-i", clip, "-o", folder / "x.png"], "is a video, and"),
+        "demo": (["--demo", "-o", folder / "x.mp4"], "--demo writes several files"),
+        "long name": (["-i", clip, "-o", folder / f"{'y' * 250}.mp4"], "has 254 bytes; up to 240"),
+        "too wide": (["-i", folder / "wide.mp4"], "16416x64 is not possible with codec h264"),
+        "position": (["-i", clip, "--from", "soon"], "position 'soon'; expected seconds"),
+        "empty part": (["-i", clip, "--from", "2", "--to", "1"], "the part from 2 to 1 is empty"),
+        "no part": (["-i", clip, "--from", "9"], "no frame from 9 to the end"),
+        "rate": (["-i", clip, "--fps", "fast"], "fps 'fast'; expected a number"),
+        "pre scale": (["-i", clip, "--pre_scale", "2"], "pre_scale 2 is outside 0..1"),
+        "both sizes": (["-i", clip, "--scale", "2", "--height", "9"], "give one of them"),
+        "preset": (["-i", clip, "--codec", "h264", "--preset", "quick"], "preset 'quick' of codec"),
+        "alpha": (["-i", clip, "--codec", "h264", "--alpha", "keep"], "cannot hold alpha"),
+        "log": (["-i", clip, "--log", clip], "has the name of a video or image"),
     }
 
 
@@ -211,14 +258,19 @@ def test_the_documentation_lists_what_every_mistake_is_told(clip, tmp_path):
     assert documented == set(known)
 
 
-def test_bad_input_gets_one_line_status_2_and_no_output(clip, tmp_path, capfd):
+def test_bad_input_gets_one_line_status_2_and_no_output(clip, tmp_path, capfd, monkeypatch):
+    stub, real = stub_upscaler(), Upscaler.from_pretrained
+    monkeypatch.setattr(
+        "uav_jax.cli.run.Upscaler.from_pretrained",
+        lambda name, **options: stub if name == "default" else real(name, **options),
+    )
     for name, (arguments, message) in broken_inputs(tmp_path, clip).items():
         before = {p for p in tmp_path.rglob("*") if p.name != "out"}
         given = list(map(str, arguments))
         output = [] if "-o" in given else ["-o", str(tmp_path / "out")]
         assert main([*given, *output]) == 2, name
         said = capfd.readouterr().err.strip().splitlines()
-        assert message in said[-1], (name, said)
+        assert message in said[-1] and len(said) == 1, (name, said)
         assert not any("Traceback" in line for line in said), name
         assert {p for p in tmp_path.rglob("*") if p.name != "out"} == before, name
 

@@ -201,7 +201,7 @@ def _check_target(job: Job, sources: Iterable[Sources]) -> None:
 
 def _form(source: SourceInfo, options: JobOptions) -> SegmentFormat:
     output = options.output
-    alpha = source.alpha and output.alpha != "black" and output.keeps_alpha(source)
+    alpha = output.keeps_alpha(source)
     return SegmentFormat(
         output=output,
         depth=output.depth(source),
