@@ -42,7 +42,7 @@ def completion(shell: str) -> str:
     try:
         import shtab
     except ModuleNotFoundError:
-        raise ValueError('shtab is missing; pip install "uav_jax[completion]"') from None
+        raise ValueError('shtab is missing; pip install ".[completion]"') from None
     if shell not in shtab.SUPPORTED_SHELLS:
         raise ValueError(f"shell {shell!r}; expected {', '.join(shtab.SUPPORTED_SHELLS)}")
     whole = argparse.ArgumentParser(prog="uav-jax")

@@ -46,7 +46,7 @@ def devices() -> Iterator[Row]:
     """Devices and memory."""
     advice = ""
     if jax.default_backend() == "cpu":
-        advice = 'for accelerators: pip install "uav_jax[tpu]" or "uav_jax[cuda12]"'
+        advice = 'for accelerators: pip install ".[tpu]" or ".[cuda12]"'
     yield "devices", environment()["device"], advice
     yield "free memory", f"{available_memory() / 2**30:.1f} GiB a device", ""
 
@@ -79,7 +79,7 @@ def extras() -> Iterator[Row]:
     """Optional packages."""
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if find_spec(m) is None]
-        advice = f'pip install "uav_jax[{extra}]"' if missing else ""
+        advice = f'pip install ".[{extra}]"' if missing else ""
         yield f"extra {extra}", f"lacks {', '.join(missing)}" if missing else "installed", advice
 
 

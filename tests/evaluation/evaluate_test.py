@@ -2,6 +2,7 @@
 
 import csv
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from tests.metrics.consistency_test import panning
 from uav_jax.evaluation import scores
 from uav_jax.evaluation.cli import main
 from uav_jax.evaluation.dataset import Dataset
+from uav_jax.evaluation.methods import find_result
+from uav_jax.video.codecs import OutputFormat
+from uav_jax.video.write import write_video
 
 
 def test_a_table_of_methods_with_the_truth_as_the_best(data, tmp_path, capsys):
@@ -46,6 +50,26 @@ def test_results_in_a_folder_score_like_the_method_that_made_them(data, tmp_path
     report = json.loads((tmp_path / "s.json").read_text())
     ours, theirs = (report[m]["mean"] for m in methods)
     assert ours["lpips_alex"] == theirs["lpips_alex"] and ours["ewarp"] == theirs["ewarp"]
+
+
+def test_results_are_found_by_the_names_that_infer_gives_them(data, tmp_path):
+    results = tmp_path / "results"
+    (results / "second").mkdir(parents=True)
+    frames = np.zeros((3, 64, 80, 3), np.uint8)
+    lossless = OutputFormat(codec="ffv1")
+    for place in ("first_n0_g1_s1.mkv", "second/lq_real_n0_g1_s1_ffv1.mkv"):
+        write_video(results / place, frames, Fraction(25), output=lossless)
+        (results / f"{place}.json").write_text("{}")
+    write_video(results / "first_n0_g1_s1_compare.mkv", frames, Fraction(25), output=lossless)
+    given = ["--method", str(results), "--metrics", "psnr_rgb", "--json", str(tmp_path / "s.json")]
+    assert main([str(data), *given]) == 0
+    write_video(results / "first_n20_g1_s1.mkv", frames, Fraction(25), output=lossless)
+    with pytest.raises(
+        ValueError, match=r"should hold one result of clip first .* but holds first_n"
+    ):
+        find_result(results, "first")
+    with pytest.raises(ValueError, match="but holds none"):
+        find_result(results, "third")
 
 
 def test_what_cannot_be_scored_is_said_and_the_rest_is_scored(data, tmp_path, capsys, monkeypatch):

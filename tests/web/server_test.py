@@ -199,3 +199,23 @@ def test_visitors_who_left_are_forgotten(site, clip):
         threading.Thread(target=visitors.remove_old).run()
         assert before > 0 and list(visitors.root.iterdir()) == []
         assert visitor.get("/api/state").json()["video"] is None
+
+
+def test_a_part_is_upscaled_and_compared(site, clip, tmp_path):
+    with visit(site[0]) as visitor:
+        send(visitor, clip)
+        part = {"from": "#1", "to": "#3", "scale": 2, "deinterlace": False}
+        plan = visitor.post("/api/plan", json=part).json()
+        assert plan["frames"] == 2 and plan["notes"] == []
+        visitor.post("/api/run", json=part)
+        state = finish(visitor)
+        assert state["run"]["state"] == "done" and state["stills"] == [0, 1]
+        (tmp_path / "part.mp4").write_bytes(visitor.get("/api/result").content)
+        assert probe(tmp_path / "part.mp4").frames == 2
+        for wrong, message in (
+            ({"from": "soon"}, "position 'soon'; expected seconds"),
+            ({"from": 3}, "from '3' is no position"),
+            ({"hdr": "refuse it"}, "hdr 'refuse it'; expected refuse, keep or tonemap"),
+        ):
+            answer = visitor.post("/api/plan", json=wrong)
+            assert answer.status_code == 400 and message in answer.json()["error"]

@@ -31,7 +31,7 @@ def load_captioner(name: str) -> Captioner:
     ``ValueError`` where the extra is not installed or the model is not there.
     """
     if find_spec("torch") is None:  # the models of transformers are written in it
-        raise ValueError('captions need PyTorch; pip install "uav_jax[caption]"')
+        raise ValueError('captions need PyTorch; pip install ".[caption]"')
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     try:

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         from uav_jax.web.server import Limits, make_app
     except ModuleNotFoundError as error:
-        print(f'uav-jax web: {error.name} is missing; pip install "uav_jax[web]"', file=sys.stderr)
+        print(f'uav-jax web: {error.name} is missing; pip install ".[web]"', file=sys.stderr)
         return 2
     try:
         if not 0 <= options.port <= 65535:

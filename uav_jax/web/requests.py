@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from uav_jax.jobs.options import JobOptions
@@ -9,10 +10,13 @@ from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import with_overrides
 from uav_jax.video.codecs import OutputFormat
 from uav_jax.video.containers import VIDEO_SUFFIXES
+from uav_jax.video.position import Part, Position
+from uav_jax.video.source import ReadOptions
 from uav_jax.web.work import Moment
 
 LONGEST_NAME = 100
 LONGEST_PROMPT = 500
+LONGEST_POSITION = 30
 
 _STARTS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
@@ -21,6 +25,12 @@ _STARTS = (
     b"\x00\x00\x01\xba",  # MPEG program stream
     b"\x00\x00\x01\xb3",  # MPEG video
     b"\x47",  # MPEG transport stream
+    b"FLV\x01",
+    b"\x30\x26\xb2\x75",  # ASF, WMV
+    b"OggS",
+    b"\x06\x0e\x2b\x34",  # MXF
+    b"YUV4MPEG2",
+    b"DKIF",  # IVF
 )
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 
@@ -30,7 +40,8 @@ def is_video_file(head: bytes) -> bool:
 
     Playlists and scripts, which name other files for FFmpeg to open, do not.
     """
-    return head.startswith(_STARTS) or head[4:8] in _BOXES
+    is_m2ts = head[4:5] == b"\x47"
+    return head.startswith(_STARTS) or head[4:8] in _BOXES or is_m2ts
 
 
 def shown_name(name: str) -> str:
@@ -75,10 +86,31 @@ def settings_from(values: Mapping, defaults: UpscaleSettings) -> UpscaleSettings
     )
 
 
+UPLOAD = ReadOptions(hdr="tonemap", allow_truncated=True)
+"""How an upload is read before its visitor has chosen anything."""
+
+
+def _position(values: Mapping, name: str) -> Position | None:
+    text = values.get(name, "")
+    if not isinstance(text, str) or len(text) > LONGEST_POSITION:
+        raise ValueError(f"{name} {str(text)[:LONGEST_POSITION]!r} is no position in a video")
+    return Position.parse(text.strip()) if text.strip() else None
+
+
 def options_from(values: Mapping) -> JobOptions:
-    """The result that the form asks for: its scale."""
+    """Returns how the form wants the video read, and the scale of the result.
+
+    Raises:
+        ValueError: A value that is not possible.
+    """
+    read = replace(
+        UPLOAD,
+        hdr=values.get("hdr", UPLOAD.hdr),
+        deinterlace="auto" if values.get("deinterlace", True) is True else "off",
+        part=Part(_position(values, "from"), _position(values, "to")),
+    )
     scale = _number(values, "scale", int, 4)
-    return JobOptions(output=OutputFormat(), scale=scale, overwrite=True)
+    return JobOptions(read=read, output=OutputFormat(), scale=scale, overwrite=True)
 
 
 def moment_from(values: Mapping) -> Moment:

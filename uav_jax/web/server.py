@@ -22,13 +22,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from uav_jax.jobs.estimate import cost
-from uav_jax.jobs.prepare import prepare
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.runtime.files import make_own_folder, remove_own_file, remove_own_folder
 from uav_jax.video.color import to_8_bit
 from uav_jax.video.probe import probe
 from uav_jax.web.queue import Queue, Run
 from uav_jax.web.requests import (
+    UPLOAD,
     is_video_file,
     moment_from,
     options_from,
@@ -37,7 +37,7 @@ from uav_jax.web.requests import (
     suffix_of,
 )
 from uav_jax.web.visitors import MARKER, Upload, Visitor, Visitors
-from uav_jax.web.work import preview, preview_side, still_numbers, whole
+from uav_jax.web.work import job_of, preview, preview_side, still_numbers, whole
 
 COOKIE = "visitor"
 LEAST_FREE = 2**30
@@ -135,7 +135,7 @@ class Site:
         path = visitor.folder / f"{secrets.token_hex(8)}{suffix}"
         try:
             await self._receive(request, path)
-            source = await run_in_threadpool(probe, path)
+            source = await run_in_threadpool(probe, path, UPLOAD)
             seconds = source.frames / float(source.rate)
             if seconds > self.limits.seconds:
                 raise ValueError(
@@ -184,15 +184,8 @@ class Site:
 
         def estimate() -> dict:
             folder = visitor.folder / "result"
-            job = prepare(
-                self.upscaler,
-                source.path,
-                folder,
-                settings,
-                options_from(values),
-                lambda *_: None,
-                source=source,
-            )
+            options = options_from(values)
+            job = job_of(self.upscaler, source, settings, options, folder, lambda *_: None)
             expected = cost(self.upscaler, job)
             return {
                 "seconds": expected.seconds,
@@ -201,6 +194,8 @@ class Site:
                 "height": job.size[0],
                 "tiles": len(job.plan.tiles),
                 "scenes": len({segment.scene for segment in job.plan.segments}),
+                "frames": job.source.frames,
+                "notes": list(job.notes),
             }
 
         return await run_in_threadpool(estimate)
@@ -238,7 +233,8 @@ class Site:
 
         def finish(run: Run) -> None:
             work(run)
-            visitor.stills, visitor.result = still_numbers(source.frames), found[-1]
+            job = found[-1]
+            visitor.stills, visitor.result = still_numbers(job.source.frames), job.target
 
         return self._start(visitor, Run("video", finish))
 

@@ -11,8 +11,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from uav_jax.jobs.options import JobOptions
-from uav_jax.jobs.prepare import prepare
+from uav_jax.jobs.prepare import Job, prepare
 from uav_jax.jobs.video import run_job
+from uav_jax.pipeline.runner import Progress
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, to_bytes
 from uav_jax.video.color import to_8_bit
@@ -99,23 +100,36 @@ def save_stills(run: Run, source: SourceInfo, result: Path, folder: Path) -> Non
             run.progress("pictures", number + 1, source.frames)
 
 
+def job_of(
+    upscaler: Upscaler,
+    source: SourceInfo,
+    settings: UpscaleSettings,
+    options: JobOptions,
+    folder: Path,
+    progress: Progress,
+) -> Job:
+    """Prepares the job of an upload, which is read again where the form wants it read otherwise."""
+    known = source if source.options == options.read else None
+    return prepare(upscaler, source.path, folder, settings, options, progress, source=known)
+
+
 def whole(
     upscaler: Upscaler,
     source: SourceInfo,
     settings: UpscaleSettings,
     options: JobOptions,
     folder: Path,
-    found: list[Path],
+    found: list[Job],
 ):
-    """A run's work: the whole video into ``folder``, its path put into ``found`` when it is there.
+    """Returns a run's work: the video into ``folder``, its job put into ``found`` when it is done.
 
-    A run that stopped at a pause goes on where it was, by its journal.
+    A run that stopped at a pause resumes where it was, by its journal.
     """
 
     def work(run: Run) -> None:
-        job = prepare(upscaler, source.path, folder, settings, options, run.progress, source=source)
+        job = job_of(upscaler, source, settings, options, folder, run.progress)
         result = run_job(upscaler, job, run.progress, pause=run.pause)
-        save_stills(run, source, result, folder / "stills")
-        found.append(result)
+        save_stills(run, job.source, result, folder / "stills")
+        found.append(job)
 
     return work

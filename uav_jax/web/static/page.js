@@ -2,7 +2,8 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const FIELDS = ["prompt", "scale", "noise_level", "guidance_scale", "inference_steps", "color_fix", "propagation"];
+const FIELDS = ["prompt", "scale", "noise_level", "guidance_scale", "inference_steps", "color_fix", "propagation", "from", "to", "hdr", "deinterlace"];
+const BOXES = ["propagation", "deinterlace"];
 let state = null;
 let asking = 0;
 
@@ -40,6 +41,10 @@ function values() {
     inference_steps: Number($("inference_steps").value),
     color_fix: $("color_fix").value,
     propagation: $("propagation").checked,
+    from: $("from").value,
+    to: $("to").value,
+    hdr: $("hdr").value,
+    deinterlace: $("deinterlace").checked,
     frame: Number($("frame").value),
     x: Number($("x").value),
     y: Number($("y").value),
@@ -49,7 +54,7 @@ function values() {
 function fill(chosen) {
   for (const name of FIELDS) {
     if (chosen[name] === undefined) continue;
-    if (name === "propagation") $(name).checked = chosen[name];
+    if (BOXES.includes(name)) $(name).checked = chosen[name];
     else $(name).value = chosen[name];
   }
   for (const name of ["frame", "x", "y"]) if (chosen[name] !== undefined) $(name).value = chosen[name];
@@ -80,6 +85,8 @@ async function plan() {
       `About ${clock(p.seconds)} once started, ${(p.memory / 2 ** 30).toFixed(1)} GiB of memory.`,
       `${p.scenes} scene${p.scenes > 1 ? "s" : ""}, ${p.tiles} tile${p.tiles > 1 ? "s" : ""}.`,
     ];
+    if (p.frames !== state.video.frames) parts.push(`${p.frames} of ${state.video.frames} frames.`);
+    parts.push(...p.notes.map((note) => `${note}.`));
     $("plan").textContent = parts.join(" ");
   } catch (error) {
     if (mine === asking) $("plan").textContent = error.message;
