@@ -40,7 +40,7 @@ def test_the_doctor_finds_devices_codecs_and_the_default_model(capsys, monkeypat
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "libx264" in said and "GiB a device" in said and "vae_video" in said
-    assert 'pip install "uav_jax[noref]"' in said
+    assert 'pip install ".[noref]"' in said
 
 
 def test_the_doctor_says_why_a_model_cannot_be_used(capsys, tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def test_without_pytorch_or_weights_a_line_says_what_to_do(source, tmp_path, mon
     monkeypatch.setattr(captions, "find_spec", lambda name: None)
     arguments = ["-i", str(source.path), "-o", str(tmp_path / "out"), "--caption", "auto"]
     assert main(arguments) == 2
-    assert 'captions need PyTorch; pip install "uav_jax[caption]"' in capsys.readouterr().err
+    assert 'captions need PyTorch; pip install ".[caption]"' in capsys.readouterr().err
     assert not list(tmp_path.glob("out/*"))
 
 

@@ -85,8 +85,30 @@ trees = st.tuples(st.sets(st.sampled_from(SOURCES), min_size=2), st.lists(files,
 )
 inputs = st.sampled_from(("a.mp4", "in", "shot", "in/a.mp4", "link", "", "shot/0001.png", "*.mp4"))
 outputs = st.sampled_from(
-    ("out", "out", "", "in", "shot", "b.mp4", "a.mp4", "in/a.mp4", "shot.mp4", "A.mp4", "b.mkv")
-    + ("a.png", "in/../a.mp4", "link", "shot/out", "a_n0_g1_s1.mp4", "in/a_n0_g1_s1.mp4", "b.png")
+    (
+        *(
+            "out",
+            "out",
+            "",
+            "in",
+            "shot",
+            "b.mp4",
+            "a.mp4",
+            "in/a.mp4",
+            "shot.mp4",
+            "A.mp4",
+            "b.mkv",
+        ),
+        *(
+            "a.png",
+            "in/../a.mp4",
+            "link",
+            "shot/out",
+            "a_n0_g1_s1.mp4",
+            "in/a_n0_g1_s1.mp4",
+            "b.png",
+        ),
+    )
 )
 options = st.lists(
     st.sampled_from(

@@ -15,10 +15,11 @@ import pytest
 
 from tests.clips import audio_packets, make_video, smooth_frames
 from uav_jax.video.codecs import CODECS, OutputFormat, check_size, size_for_codec
-from uav_jax.video.mux import automatic_suffix, can_hold, join, plan_streams
+from uav_jax.video.mux import join
 from uav_jax.video.position import Part, Position
 from uav_jax.video.probe import probe
 from uav_jax.video.source import ReadOptions
+from uav_jax.video.streams import automatic_suffix, can_hold, plan_streams
 from uav_jax.video.write import SegmentFormat, encode_segment, quantised, write_video
 
 PICTURE_ERROR = 3.0

@@ -25,10 +25,10 @@ from uav_jax.shapes import UPSCALE
 from uav_jax.video.codecs import PNG, check_size, is_video_output, size_for_codec
 from uav_jax.video.containers import OUTPUT_SUFFIXES, VIDEO_SUFFIXES, shown
 from uav_jax.video.images import IMAGE_SUFFIXES, WITH_ALPHA, check_picture
-from uav_jax.video.mux import StreamPlan, automatic_suffix, plan_streams
 from uav_jax.video.probe import probe
 from uav_jax.video.scenes import find_cuts
 from uav_jax.video.source import SourceInfo
+from uav_jax.video.streams import StreamPlan, automatic_suffix, plan_streams
 from uav_jax.video.write import SegmentFormat
 
 FORMAT = 1
@@ -282,8 +282,7 @@ def prepare(
     stem = result_stem(name or (path.name if path.is_dir() else path.stem), settings, options)
     options = _resolved(source, output, options)
     outputs = _target(source, output, stem, options)
-    if compare:
-        outputs = replace(outputs, comparison=_comparison(outputs, source))
+    outputs = replace(outputs, comparison=_comparison(outputs, source) if compare else ())
     is_file = source.kind == "video" and options.output.codec != PNG
     suffix = outputs.target.suffix.lower()
     streams = tuple(plan_streams(source, suffix, named=outputs.named)) if is_file else ()

@@ -82,3 +82,8 @@ def open_output(path: Path, *, options: dict[str, str] | None = None, **kwargs) 
 def open_buffer(buffer: IO[bytes], mode: Literal["r", "w"], **kwargs) -> Any:
     """Opens a container in memory for reading or writing."""
     return av.open(buffer, mode, **kwargs)
+
+
+def format_name(suffix: str) -> str:
+    """Returns FFmpeg's name of the container that files of a suffix are."""
+    return {".mkv": "matroska", ".webm": "webm", ".mov": "mov"}.get(suffix.lower(), "mp4")

@@ -1,16 +1,11 @@
 """Segments and the source's other streams into one file.
 
-What happens to every stream is decided by `plan_streams` before anything is computed; `join` only
-carries it out.
+`streams.plan_streams` decides what becomes of every stream; `join` carries it out.
 """
 
-import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import av
 from av.error import FFmpegError
@@ -18,129 +13,16 @@ from av.stream import Disposition, Stream
 
 from uav_jax.runtime.files import atomic_path
 from uav_jax.video.clock import Clock
-from uav_jax.video.codecs import CODECS, OutputFormat
+from uav_jax.video.codecs import CODECS
 from uav_jax.video.color import LIMITED
-from uav_jax.video.containers import BYTE_EXACT, open_buffer, open_input, open_output, shown
+from uav_jax.video.containers import BYTE_EXACT, format_name, open_input, open_output, shown
 from uav_jax.video.convert import AudioConverter, SubtitleConverter
-from uav_jax.video.source import UNKNOWN, SourceInfo, StreamInfo
+from uav_jax.video.source import SourceInfo
+from uav_jax.video.streams import COVERS, StreamPlan, plan_streams
 from uav_jax.video.write import SegmentFormat
-
-TEXT_SUBTITLES = ("subrip", "ass", "mov_text", "webvtt", "text")
-"""Subtitle formats that can be converted into each other."""
-
-CONVERTED = {".mp4": "mov_text", ".mov": "mov_text", ".mkv": "subrip", ".webm": "webvtt"}
-"""What text subtitles become where a container cannot hold theirs."""
-
-PLAYABLE = {
-    ".mp4": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
-    ".mov": ("aac", "mp3", "ac3", "eac3", "alac"),
-}
-"""Sound that players expect in these containers; a result that nobody named goes to .mkv for
-others."""
-
-COVERS = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
-"""Cover pictures by their codec: the name and type of the attachment that Matroska has for them."""
 
 STALE_TAGS = ("DURATION", "ENCODER", "encoder", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "BPS")
 """Stream tags that describe the source's file rather than its content."""
-
-Action = Literal["copy", "convert", "drop"]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPlan:
-    """What becomes of one stream: `codec` that it is converted to, `reason` why it is dropped."""
-
-    stream: StreamInfo
-    action: Action
-    codec: str = ""
-    reason: str = ""
-
-
-def _format_name(suffix: str) -> str:
-    return {".mkv": "matroska", ".webm": "webm", ".mov": "mov"}.get(suffix, "mp4")
-
-
-@cache
-def can_hold(suffix: str, codec: str) -> bool:
-    """Whether a container can hold streams of a format, by FFmpeg's own table."""
-    with open_buffer(io.BytesIO(), "w", format=_format_name(suffix)) as out:
-        try:
-            out.add_mux_stream(codec)
-        except ValueError:
-            return False
-    return True
-
-
-def automatic_suffix(output: OutputFormat, source: SourceInfo) -> str:
-    """Returns the container of a result that the user did not name.
-
-    The codec's usual one, or .mkv where that alone keeps sound, subtitles or attachments.
-    """
-    usual = CODECS[output.codec or ""].containers[0]
-    if usual in (".mkv", ".webm"):
-        return usual
-    for stream in source.streams:
-        needs_mkv = (
-            (stream.kind == "audio" and stream.codec not in PLAYABLE[usual])
-            or (stream.kind == "subtitle" and stream.codec != "mov_text")
-            or stream.kind == "attachment"
-        )
-        if needs_mkv and _plan_stream(stream, ".mkv").action == "copy":
-            return ".mkv"
-    return usual
-
-
-def plan_streams(source: SourceInfo, suffix: str, *, named: bool = True) -> list[StreamPlan]:
-    """Decides what becomes of every stream beside the pictures.
-
-    Args:
-        source: What is upscaled.
-        suffix: Of the result.
-        named: Whether the user chose the container; then sound and subtitles that it cannot hold
-            are an error, since another container would keep them.
-
-    Raises:
-        ValueError: The container cannot hold a stream that another one could.
-    """
-    plans = [_plan_stream(stream, suffix) for stream in source.streams]
-    for plan in plans:
-        kept_elsewhere = (
-            plan.action == "drop"
-            and plan.stream.kind in ("audio", "subtitle")
-            and _plan_stream(plan.stream, ".mkv").action != "drop"
-        )
-        if kept_elsewhere and named:
-            raise ValueError(
-                f"a {suffix} file cannot hold {plan.stream} of {shown(source.path)}; name the "
-                "result .mkv"
-            )
-    return plans
-
-
-def _plan_stream(stream: StreamInfo, suffix: str) -> StreamPlan:
-    if stream.codec == UNKNOWN and stream.kind != "attachment":
-        return StreamPlan(stream, "drop", reason="its format is not known here")
-    if stream.kind == "attachment":
-        if suffix == ".mkv":
-            return StreamPlan(stream, "copy")
-        return StreamPlan(stream, "drop", reason=f"{suffix} files have no attachments")
-    if stream.kind == "data":
-        return StreamPlan(stream, "drop", reason="data streams are not copied")
-    if stream.kind == "video":
-        return StreamPlan(stream, "drop", reason="only the first video stream is upscaled")
-    if stream.kind == "cover":
-        able = suffix in (".mp4", ".mkv") and stream.codec in COVERS
-        return StreamPlan(
-            stream, "copy" if able else "drop", reason="" if able else f"{suffix} cannot hold it"
-        )
-    if can_hold(suffix, stream.codec):
-        return StreamPlan(stream, "copy")
-    if stream.codec in TEXT_SUBTITLES:
-        return StreamPlan(stream, "convert", codec=CONVERTED[suffix])
-    if stream.kind == "audio" and suffix == ".webm":
-        return StreamPlan(stream, "convert", codec="libopus")
-    return StreamPlan(stream, "drop", reason=f"{suffix} files cannot hold it")
 
 
 class Others:
@@ -291,7 +173,7 @@ def join(
     plans = plan_streams(source, suffix) if plans is None else plans
     try:
         with atomic_path(target) as temporary:
-            _join(temporary, _format_name(suffix), segments, source, form, plans, comment)
+            _join(temporary, format_name(suffix), segments, source, form, plans, comment)
     except (FFmpegError, ValueError) as error:
         if isinstance(error, OSError) and error.errno and 0 < error.errno < 200:
             raise

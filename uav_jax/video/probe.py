@@ -18,9 +18,9 @@ from uav_jax.video.clock import Clock
 from uav_jax.video.color import HDR, ColorTags, bit_depth, has_alpha, output_tags
 from uav_jax.video.containers import open_input, shown, unreadable
 from uav_jax.video.decode import decode_packet, picture_stream
-from uav_jax.video.images import IMAGE_SUFFIXES, image_files, read_picture
+from uav_jax.video.image_sequence import probe_images
+from uav_jax.video.images import IMAGE_SUFFIXES, image_files
 from uav_jax.video.orientation import Orientation, orientation
-from uav_jax.video.position import Position
 from uav_jax.video.scenes import SIZE, ChangeMeter
 from uav_jax.video.source import (
     DEFAULT_RATE,
@@ -36,6 +36,7 @@ SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 SMALL = 128 * 128
 """Pixels up to which a frame is reduced by Pillow instead of FFmpeg, which distorts tiny ones."""
+
 
 Watch = Callable[[int], None]
 """Told of every frame that was read."""
@@ -57,9 +58,9 @@ def probe(
     """
     options = options or ReadOptions()
     if path.is_dir():
-        return _probe_files(path, image_files(path), options, watch)
+        return probe_images(path, image_files(path), options, watch)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _probe_files(path, [path], options, watch)
+        return probe_images(path, [path], options, watch)
     with open_input(path) as container:
         try:
             return _VideoProbe(container, path, options, watch).run()
@@ -108,7 +109,7 @@ class _Found:
 class _VideoProbe:
     """Probes one open container."""
 
-    def __init__(self, container, path: Path, options: ReadOptions, watch: Watch):
+    def __init__(self, container, path: Path, options: ReadOptions, watch: Callable[[int], None]):
         self.container, self.path, self.options, self.watch = container, path, options, watch
         self.stream = picture_stream(container, path)
         self.clock = Clock(container.format.name)
@@ -346,54 +347,3 @@ def rising_times(
     for value in known:
         rising.append(max(value, rising[-1] + 1) if rising else value)
     return rising, time_base
-
-
-def _probe_files(path: Path, files: list[Path], options: ReadOptions, watch: Watch) -> SourceInfo:
-    if not files:
-        raise ValueError(f"{shown(path)} holds no video and no image ({', '.join(IMAGE_SUFFIXES)})")
-    rate, part = options.rate or DEFAULT_RATE, options.part
-
-    def reached(position: Position | None, number: int, default: bool) -> bool:
-        return default if position is None else position.reached(number, number / rate)
-
-    chosen = [
-        file
-        for number, file in enumerate(files)
-        if reached(part.start, number, True) and not reached(part.stop, number, False)
-    ]
-    if not chosen:
-        raise ValueError(f"{shown(path)} has {len(files)} frames and none in the part asked for")
-    meter, shape, bits, alpha = ChangeMeter(), None, 8, False
-    for number, file in enumerate(chosen):
-        picture = read_picture(file)
-        shape = shape or picture.pixels.shape[:2]
-        if picture.pixels.shape[:2] != shape:
-            sizes = ["x".join(map(str, s[1::-1])) for s in (picture.pixels.shape, shape)]
-            raise ValueError(
-                f"{shown(file)} is {sizes[0]}, but {chosen[0].name} is {sizes[1]}; the frames of a "
-                "video have one size. For pictures that are not one video give --kind images"
-            )
-        bits = max(bits, 16 if picture.pixels.dtype == np.uint16 else 8)
-        alpha = alpha or picture.has_alpha
-        meter.add(_eight_bit(picture.opaque()))
-        watch(number + 1)
-    assert shape is not None
-    return SourceInfo(
-        path=path,
-        kind="frames" if path.is_dir() else "image",
-        height=shape[0],
-        width=shape[1],
-        pts=tuple(range(len(chosen))),
-        durations=(1,) * len(chosen),
-        time_base=1 / rate,
-        rate=rate,
-        options=options,
-        bits=bits,
-        alpha=alpha,
-        changes=tuple(meter.changes),
-        files=tuple(chosen),
-    )
-
-
-def _eight_bit(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)

@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 from uav_jax.runtime.files import atomic_path
 from uav_jax.video.codecs import CODECS, OutputFormat
 from uav_jax.video.color import LIMITED, ColorTags
-from uav_jax.video.containers import open_output
+from uav_jax.video.containers import BYTE_EXACT, format_name, open_output
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,7 @@ def encode_segment(path: Path, frames: Iterable[np.ndarray], form: SegmentFormat
     """
     codec = CODECS[form.output.codec or ""]
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder says errors only
-    exact = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
+    exact = BYTE_EXACT | {"avoid_negative_ts": "disabled"}
     remaining = iter(frames)
     first = next(remaining, None)
     if first is None:
@@ -158,7 +158,7 @@ def write_video(
     codec = CODECS[form.output.codec or ""]
     with (
         atomic_path(path) as temporary,
-        open_output(temporary, format=_format_name(path), options={"fflags": "+bitexact"}) as out,
+        open_output(temporary, format=format_name(path.suffix), options=dict(BYTE_EXACT)) as out,
     ):
         stream = _add_stream(out, form, frames.shape[1:])
         if codec.tag and path.suffix.lower() in (".mp4", ".mov"):
@@ -176,7 +176,3 @@ def _one_frame_long(packets: Iterable[av.Packet]) -> list[av.Packet]:
     for packet in packets:
         packet.duration = packet.duration or 1
     return packets
-
-
-def _format_name(path: Path) -> str:
-    return {".mkv": "matroska", ".webm": "webm", ".mov": "mov"}.get(path.suffix.lower(), "mp4")
