@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -100,7 +101,11 @@ def read_picture(path: Path, *, deep: bool | None = None, keep_profile: bool = F
 def _opened(path: Path, work: Callable):
     check_regular_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # Pillow warns of damaged metadata, which is left out.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(path, formats=FORMATS) as image,
+        ):
             return work(image)
     except UnidentifiedImageError:
         raise ValueError(
