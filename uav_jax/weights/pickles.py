@@ -278,8 +278,8 @@ class _Machine:
             raise PickleFormatError("a name in the pickle is no text")
         if (module, name) not in self._allowed:
             raise UnsafePickleError(
-                f"the pickle refers to {module:.128}.{name:.128}, which is not on the list of types "
-                "that a weight file may hold; nothing was executed"
+                f"the pickle refers to {module:.128}.{name:.128}, which is not on the list of "
+                "types that a weight file may hold; nothing was executed"
             )
         self.push(self._allowed[module, name])
 
