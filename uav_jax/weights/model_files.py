@@ -123,6 +123,20 @@ class ModelFiles:
         path = self.directory / _DEFAULTS
         return read_object(path) if path.is_file() else {}
 
+    def check_settings(self) -> None:
+        """Reads every file but the weights; ``ValueError`` for the first that does not fit."""
+        for name in NETWORKS:
+            if self.has(name):
+                self.config(name)
+        for name in SCHEDULERS:
+            self.schedule(name)
+        for name, limit in SETTINGS.items():
+            path = self.directory / name
+            if path.exists() and path.suffix == ".json":
+                read_object(path, limit)
+            elif path.exists() and (not path.is_file() or path.stat().st_size > limit):
+                raise ValueError(f"{path} is no regular file of up to {limit} bytes")
+
     def _abstract(self, name: str, **settings) -> nnx.Module:
         config = self.config(name, **settings)
         model = nnx.eval_shape(lambda: NETWORKS[name].build(config, rngs=None))
@@ -211,6 +225,7 @@ def convert(source: Path, target: Path) -> list[str]:
     Nothing is left at ``target`` if it fails. Returns the names of the networks written.
     """
     model = ModelFiles(source)
+    model.check_settings()
     written = []
     with _fresh_directory(target) as out:
         for name, network in NETWORKS.items():
@@ -249,6 +264,7 @@ def _save(path: Path, parameters: dict[str, np.ndarray]) -> None:
 def to_torch(source: Path, target: Path) -> list[str]:
     """Writes a model in the released layout, as the published code loads it."""
     model = ModelFiles(source)
+    model.check_settings()
     written = []
     with _fresh_directory(target) as out:
         for name, network in NETWORKS.items():
@@ -283,16 +299,10 @@ def write_release(
 
 
 def _copy_settings(model: ModelFiles, out: Path) -> None:
-    for name, limit in SETTINGS.items():
-        source = model.directory / name
-        if not source.exists():
-            continue
-        if source.suffix == ".json":
-            read_object(source, limit)
-        elif not source.is_file() or source.stat().st_size > limit:
-            raise ValueError(f"{source} is no regular file of up to {limit} bytes")
-        (out / name).parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, out / name)
+    for name in SETTINGS:
+        if (model.directory / name).exists():
+            (out / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(model.directory / name, out / name)
 
 
 class _fresh_directory:

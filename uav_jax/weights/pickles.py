@@ -253,24 +253,23 @@ class _Machine:
     def marked_tuple(self) -> None:
         self.container(values := tuple(self.pop_mark()), values)
 
-    def _filled(self, kinds: tuple[type, ...]) -> Any:
-        """The container on top, to which something is added."""
+    def _filled(self, kinds: tuple[type, ...], contents: list) -> Any:
+        """The container on top, to which the contents are added."""
         value = self.top()
+        if type(value) in kinds:
+            self._hold(value, contents)
         if type(value) not in kinds or id(value) in self._inside:
             raise PickleFormatError(f"the pickle adds to a {type(value).__name__} that takes none")
         return value
 
     def append(self, values: list) -> None:
-        target = self._filled((list,))
-        self._hold(target, values)
-        target.extend(values)
+        self._filled((list,), values).extend(values)
 
     def set_items(self, values: list) -> None:
-        target = self._filled((dict, OrderedDict))
         keys = values[::2]
         if len(values) % 2 or any(type(key) is not str for key in keys):
             raise PickleFormatError("a dict in the pickle has a key that is no text")
-        self._hold(target, values)
+        target = self._filled((dict, OrderedDict), values)
         target.update(zip(keys, values[1::2], strict=True))
 
     def name(self, module: Any, name: Any) -> None:
