@@ -14,6 +14,7 @@ from uav_jax.weights.json_files import parse_object
 MAX_HEADER = 4 << 20
 """Bytes of a header; the largest released network's takes 0.3 MB."""
 MAX_DIMENSIONS = 8
+MAX_SIZE = 1 << 40
 MAX_NAME = 512
 """Characters of a tensor's name."""
 
@@ -93,7 +94,9 @@ def _entry(entry: Any) -> tuple[tuple[tuple[int, ...], np.dtype], tuple[int, int
             raise ValueError("no dtype, shape and data_offsets")
     if kind not in _DTYPES:
         raise ValueError(f"dtype {kind!r:.40}; expected {', '.join(_DTYPES)}")
-    if len(shape) > MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape):
+    if len(shape) > MAX_DIMENSIONS or any(
+        type(n) is not int or not 0 <= n <= MAX_SIZE for n in shape
+    ):
         raise ValueError(f"shape {shape!s:.80}; expected up to {MAX_DIMENSIONS} counts")
     dtype = np.dtype(_DTYPES[kind])
     if first < 0 or last - first != math.prod(shape) * dtype.itemsize:

@@ -30,6 +30,8 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
 MAX_DIMENSIONS = 8
+MAX_SIZE = 1 << 40
+"""Of a dimension or a stride: its bytes fit into 64 bits."""
 MAX_NAME = 512
 """Characters of a tensor's name."""
 MAX_READ = 16 << 20
@@ -79,8 +81,10 @@ def _sizes(values: Any, what: str) -> tuple[int, ...]:
     """The numbers of a shape or of strides."""
     if type(values) not in (tuple, list) or len(values) > MAX_DIMENSIONS:
         raise TorchFileError(f"a tensor's {what} is no tuple of up to {MAX_DIMENSIONS} numbers")
-    if any(type(n) is not int or not 0 <= n < 2**63 for n in values):
-        raise TorchFileError(f"a tensor has {what} {tuple(values)!s:.80}; expected counts")
+    if any(type(n) is not int or not 0 <= n <= MAX_SIZE for n in values):
+        raise TorchFileError(
+            f"a tensor has {what} {tuple(values)!s:.80}; expected numbers in 0..{MAX_SIZE}"
+        )
     return tuple(values)
 
 
@@ -206,8 +210,10 @@ class _ZipFile:
             raise TorchFileError(
                 f"its zip entry {name!r} is compressed; expected a stored one, as torch.save writes"
             )
+        if not 0 <= entry.header_offset < self._length:
+            raise TorchFileError(f"its zip entry {name!r} begins outside of the file")
         with self._path.open("rb") as file:
-            file.seek(min(max(entry.header_offset, 0), self._length))
+            file.seek(entry.header_offset)
             header = file.read(30)
         if len(header) != 30 or header[:4] != b"PK\3\4":
             raise TorchFileError(f"its zip entry {name!r} is truncated")
