@@ -24,6 +24,7 @@ BAD = {
     "another encoding": (b'{"a": "\xff"}', "is no JSON"),
     "not a number": (b'{"a": NaN}', "NaN is no JSON number"),
     "a number of 5000 digits": (b'{"a": ' + b"9" * 5000 + b"}", "is no JSON"),
+    "two values of one name": (b'{"a": 1, "a": 2}', "two values of one name"),
     "20 levels": (b'{"a": ' + b"[" * 20 + b"]" * 20 + b"}", "nests deeper than 16 levels"),
     "100000 levels": (b'{"a":' * 100_000, "nests deeper than 16 levels"),
     "more than a megabyte": (b" " * (MAX_BYTES + 1), f"up to {MAX_BYTES} are accepted"),

@@ -53,6 +53,7 @@ BAD = {
     "a gap": ({"w": entry(first=4, last=20)}, bytes(20), "gap at byte 4"),
     "an overlap": ({"v": entry(), "w": entry()}, bytes(16), "overlap"),
     "a name with an escape": ({"\x1b[2J": entry()}, bytes(16), "printable names"),
+    "a tensor twice": (b'{"w": {}, "w": {}}', b"", "two values of one name"),
     "an infinite size": (b'{"w": Infinity}', b"", "Infinity is no JSON number"),
 }
 

@@ -13,6 +13,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Parsers differ in which of two values they keep, so there may be only one."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object has two values of one name")
+    return value
+
+
 def parse_object(data: bytes, where: str) -> dict[str, Any]:
     """Parses the text of one JSON object.
 
@@ -24,7 +32,9 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
         ValueError: for anything but an object, with one line that names ``where``.
     """
     try:
-        value = json.loads(data.decode(), parse_constant=_refuse_constant)
+        value = json.loads(
+            data.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique
+        )
     except RecursionError:
         raise ValueError(f"{where} nests deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:

@@ -37,10 +37,12 @@ def read_safetensors(path: Path) -> dict[str, LazyTensor]:
         ValueError: for a file that is damaged, oversized in its header, or holds tensors that are
             not made of plain numbers, overlap or do not fill the file.
     """
-    kinds = _checked_header(path)
+    if not path.is_file():
+        raise ValueError(f"{path} is no regular file")
     try:
+        kinds = _checked_header(path)
         file = safe_open(path, "numpy")  # mapped for as long as a tensor may be asked for
-    except Exception as error:  # the reader's own exception type is not exported
+    except Exception as error:  # the library's own exception type is not exported
         raise ValueError(f"{path} is no readable safetensors file: {error}") from None
     return {
         name: LazyTensor(shape, dtype, partial(file.get_tensor, name))
@@ -50,38 +52,33 @@ def read_safetensors(path: Path) -> dict[str, LazyTensor]:
 
 def _checked_header(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Name -> (shape, dtype) of tensors that lie one behind the other up to the file's end."""
-    if not path.is_file():
-        raise ValueError(f"{path} is no regular file")
     size = path.stat().st_size
     with path.open("rb") as file:
         prefix = file.read(8)
         length = int.from_bytes(prefix, "little")
         if len(prefix) < 8 or length > min(MAX_HEADER, size - 8):
             raise ValueError(
-                f"{path} is no readable safetensors file: a header of {length} bytes in a file of "
-                f"{size}; up to {MAX_HEADER} are accepted"
+                f"a header of {length} bytes in a file of {size}; up to {MAX_HEADER} are accepted"
             )
-        header = parse_object(file.read(length), f"the header of {path}")
+        header = parse_object(file.read(length), "its header")
     header.pop("__metadata__", None)
     found: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
     spans = []
     for name, entry in header.items():
         if len(name) > MAX_NAME or not name.isprintable():
-            raise ValueError(f"{path} holds a tensor named {name!r:.80}; expected printable names")
+            raise ValueError(f"a tensor is named {name!r:.80}; expected printable names")
         try:
             found[name], span = _entry(entry)
         except ValueError as error:
-            raise ValueError(f"{path}: tensor {name}: {error}") from None
+            raise ValueError(f"tensor {name}: {error}") from None
         spans.append(span)
     end = 0
     for first, last in sorted(spans):
         if first != end:
-            raise ValueError(f"{path}: tensors overlap or leave a gap at byte {first} of the data")
+            raise ValueError(f"tensors overlap or leave a gap at byte {first} of the data")
         end = last
     if 8 + length + end != size:
-        raise ValueError(
-            f"{path} is truncated: {size} bytes, its tensors end at {8 + length + end}"
-        )
+        raise ValueError(f"it is truncated: {size} bytes, its tensors end at {8 + length + end}")
     return found
 
 
