@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -37,6 +38,12 @@ def read_orbax(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.n
     return {name: np.asarray(value) for name, value in values.items()}
 
 
+def _numeric(dtype: Any) -> bool:
+    return dtype is not None and (
+        jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
+    )
+
+
 def _problems(tree: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> list[str]:
     problems = [f"unexpected parameter {name}" for name in tree if name not in shapes]
     problems += [f"missing parameter {name}" for name in shapes if name not in tree]
@@ -47,4 +54,6 @@ def _problems(tree: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> list[
             problems.append(f"{name} has shape {shape}, expected {shapes[name]}")
         elif name in shapes and math.prod(chunk) > max(1, math.prod(shapes[name])):
             problems.append(f"{name} is stored in pieces of {chunk}, larger than it is")
+        elif name in shapes and not _numeric(getattr(found, "dtype", None)):
+            problems.append(f"{name} is no array of numbers")
     return problems
