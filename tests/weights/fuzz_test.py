@@ -1,7 +1,7 @@
 """Checkpoints at random: whatever a file holds, it is read or refused by ``ValueError``.
 
 The short form runs with the suite. ``pytest -m slow -n 0 tests/weights/fuzz_test.py`` goes on for
-ten minutes with other examples each time.
+ten minutes (``FUZZ_MINUTES``) with other examples each time.
 """
 
 import json

@@ -14,7 +14,7 @@ from uav_jax.shapes import Text
 from uav_jax.weights.json_files import read_object
 
 MAX_TOKENS = 77
-MAX_FILE = 32 << 20
+MAX_FILE = 8 << 20
 """Bytes of a tokenizer's file; the released one's largest has 2 MB."""
 ADDED_PROMPT = "best quality, extremely detailed"
 NEGATIVE_PROMPT = "blur, worst quality"

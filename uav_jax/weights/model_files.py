@@ -44,9 +44,9 @@ MAX_PARAMETERS = 4_000_000_000
 
 SETTINGS = {
     **{f"{folder}/scheduler_config.json": 1 << 20 for folder in SCHEDULERS},
-    "tokenizer/vocab.json": 32 << 20,
-    "tokenizer/merges.txt": 32 << 20,
-    "tokenizer/tokenizer.json": 32 << 20,
+    "tokenizer/vocab.json": 8 << 20,
+    "tokenizer/merges.txt": 8 << 20,
+    "tokenizer/tokenizer.json": 8 << 20,
     "tokenizer/tokenizer_config.json": 1 << 20,
     "tokenizer/special_tokens_map.json": 1 << 20,
     "tokenizer/added_tokens.json": 1 << 20,
