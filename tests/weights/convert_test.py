@@ -14,6 +14,7 @@ from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.weights import model_files
 from uav_jax.weights.model_files import read_tensors
 from uav_jax.weights.networks import NETWORKS
+from uav_jax.weights.torch_file import write_torch
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +144,21 @@ def test_an_existing_target_is_not_overwritten(small_release, tmp_path, capsys):
     assert (tmp_path / "mine.txt").read_text() == "keep"
 
 
+def test_a_count_that_we_cannot_derive_comes_back_as_the_scalar_it_was(small_release, tmp_path):
+    source = edited(small_release, tmp_path, lambda d: None)
+    path, name = source / "propagator/raft-things.pth", "module.cnet.norm1.num_batches_tracked"
+    tensors = {key: np.array(tensor.read()) for key, tensor in read_tensors(path).items()}
+    write_torch(path, tensors | {name: np.array(123456, np.int64)})
+    network = {"propagator": NETWORKS["propagator"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_files, "NETWORKS", network)
+        patch.setattr(model_files.ModelFiles, "has", lambda *_: True)
+        model_files.convert(source, tmp_path / "ours")
+        model_files.to_torch(tmp_path / "ours", tmp_path / "back")
+    again = read_tensors(tmp_path / "back/propagator/raft-things.pth")[name]
+    assert again.shape == () and again.read() == 123456
+
+
 def test_only_the_files_that_a_model_has_are_copied(small_release, tmp_path, monkeypatch):
     monkeypatch.setattr(model_files, "NETWORKS", {})
     (tmp_path / "private.txt").write_text("not for others")
@@ -204,3 +220,10 @@ def test_another_format_is_shown_in_short(converted, tmp_path):
     source = edited(converted, tmp_path, change("uav_jax.json", format="x" * 500))
     with pytest.raises(ValueError, match=r"has format 'x{39}; this version reads 1"):
         model_files.ModelFiles(source)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_of_the_shipped_model_is_read(name):
+    parameters, extras = model_files.find_model("default").parameters(name)
+    assert parameters and all(np.isfinite(value).all() for value in parameters.values())
+    assert all(key.endswith("num_batches_tracked") for key in extras)

@@ -133,6 +133,16 @@ def test_derived_tensors_that_do_not_belong_are_refused_before_a_value_is_read(c
         to_ours(network.table, source | {f"module.cnet.{name}": bomb}, shapes, "raft")
 
 
+def test_a_scalar_may_be_a_list_of_one_as_our_first_releases_have_it():
+    network = NETWORKS["propagator"]
+    shapes = parameter_shapes(
+        nnx.eval_shape(lambda: network.build(network.configure({}), rngs=None))
+    )
+    name = "module.cnet.norm1.num_batches_tracked"
+    assert not misshapen({name: (1,)}, network.table, shapes)
+    assert misshapen({name: (2,)}, network.table, shapes)
+
+
 @pytest.mark.parametrize("name", g.load_json("full_checkpoints.json")["state_dicts"])
 def test_released_names_and_shapes_fit_without_reading_a_weight(name):
     full = g.load_json("full_checkpoints.json")

@@ -235,7 +235,7 @@ def convert(source: Path, target: Path) -> list[str]:
             (out / name).mkdir()
             _save(out / name / "weights", parameters)
             if extras:
-                values = {key: np.ascontiguousarray(value) for key, value in extras.items()}
+                values = {key: np.asarray(value, order="C") for key, value in extras.items()}
                 save_file(values, out / name / "extras.safetensors")
             if model.config_path(name).is_file():
                 shutil.copyfile(model.config_path(name), out / name / "config.json")
@@ -290,7 +290,7 @@ def write_release(
     path.parent.mkdir(parents=True, exist_ok=True)
     published = to_published(network.table, parameters)
     half = {
-        key: np.ascontiguousarray(v.astype(np.float16) if v.dtype == np.float32 else v)
+        key: np.asarray(v.astype(np.float16) if v.dtype == np.float32 else v, order="C")
         for key, v in published.items()
     }
     save_file(half, path)
