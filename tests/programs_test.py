@@ -1,6 +1,10 @@
 """Executables that are kept beside JAX's own cache."""
 
+import os
+import pickle
+import stat
 from functools import partial
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -123,3 +127,64 @@ def test_without_a_folder_the_program_itself_runs(folder):
     jax.config.update(NAME, None)
     np.testing.assert_array_equal(call(jnp.arange(3.0))[0], 6 * np.arange(3.0) ** 2)
     assert not programs._ready
+
+
+class Planted:
+    """A pickle that shows when it is loaded."""
+
+    loaded: ClassVar[list] = []
+
+    def __reduce__(self):
+        return Planted.loaded.append, (1,)
+
+
+@pytest.mark.parametrize("who", ["a folder that others write", "a file that others write"])
+def test_a_planted_executable_is_not_unpickled_and_that_is_said(who, folder, monkeypatch, caplog):
+    expected, _ = call(jnp.arange(5.0))
+    (path,) = folder.iterdir()
+    path.write_bytes(pickle.dumps(Planted()))
+    (folder if who.startswith("a folder") else path).chmod(0o777)
+    programs._say_unused.cache_clear()
+    monkeypatch.setattr(programs, "_ready", {})
+    np.testing.assert_array_equal(call(jnp.arange(5.0))[0], expected)
+    assert not Planted.loaded
+    assert f"not kept in {folder}" in caplog.text and "others may write it" in caplog.text
+
+
+def test_the_folder_of_executables_is_private(folder):
+    call(jnp.arange(5.0))
+    (path,) = folder.iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_default_folder_is_private_or_not_used(folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shortest = getattr(jax.config, SHORTEST)
+    try:
+        jax.config.update(NAME, None)
+        programs.keep_compiled_programs()
+        kept = tmp_path / "cache/uav_jax/xla"
+        assert jax.config.jax_compilation_cache_dir == str(kept)
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+        jax.config.update(NAME, None)
+        kept.chmod(0o777)
+        programs.keep_compiled_programs()
+        assert jax.config.jax_compilation_cache_dir is None
+        assert f"not kept in {kept}" in caplog.text
+    finally:
+        jax.config.update(SHORTEST, shortest)
+
+
+def test_executables_are_found_by_the_contents_of_the_package(monkeypatch, tmp_path):
+    source = tmp_path / "package" / "programs.py"
+    source.parent.mkdir()
+    source.write_text("a = 1")
+    monkeypatch.setattr(programs, "__file__", str(source))
+    surroundings = programs._surroundings.__wrapped__
+    before = surroundings()
+    os.utime(source, (0, 0))
+    assert surroundings() == before
+    source.write_text("a = 2")
+    os.utime(source, (0, 0))
+    assert surroundings() != before

@@ -60,3 +60,24 @@ def test_any_unicode_text_has_tokens_of_the_vocabulary():
 
 def test_caption_and_added_prompt_are_plainly_joined():
     assert full_prompt("a cat, ", "sharp") == "a cat, sharp"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("tokenizer.json", "[1]", "holds a list; expected a JSON object"),
+        ("tokenizer.json", "{}", "holds no CLIP tokenizer"),
+        ("tokenizer.json", '{"a": ' + "[" * 10**5, "nests deeper"),
+        ("tokenizer.json", " " * ((8 << 20) + 1), "up to 8388608 are accepted"),
+        ("vocab.json", '{"a": "b"}', "holds no CLIP tokenizer"),
+        ("merges.txt", "no merges at all here\n" * 3, "holds no CLIP tokenizer"),
+    ],
+)
+def test_damaged_tokenizers_are_refused_in_one_line(name, text, message, tmp_path):
+    copy = shutil.copytree(DEFAULT_DIRECTORY / "tokenizer", tmp_path / "tokenizer")
+    if name != "tokenizer.json":
+        (copy / "tokenizer.json").unlink()
+    (copy / name).write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        load_tokenizer(copy)
+    assert len(str(error.value).splitlines()) == 1

@@ -84,12 +84,12 @@ def test_from_nothing_the_image_layers_must_learn_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, message",
-    [("condition_channels", "low-resolution branch"), ("mid_attention", "attention")],
+    "change, value, message",
+    [("condition_channels", 0, "low-resolution branch"), ("mid_attention", True, "attention")],
 )
-def test_it_needs_the_low_resolution_branch_and_no_attention(change, message):
+def test_it_needs_the_low_resolution_branch_and_no_attention(change, value, message):
     with pytest.raises(ValueError, match=message):
-        replace(RESIDUAL, **{change: not getattr(RESIDUAL, change)})
+        replace(RESIDUAL, **{change: value})
 
 
 def test_of_the_image_autoencoder_only_the_encoder_is_taken(tmp_path):

@@ -14,6 +14,7 @@ from uav_jax.weights.engine import (
     LazyTensor,
     WeightError,
     match,
+    misshapen,
     parameter_shapes,
     to_ours,
     to_published,
@@ -106,10 +107,48 @@ def test_derived_tensors_with_other_values_are_kept_as_extras():
     assert to_published(network.table, parameters, extras)[name] == 123456
 
 
+BOMBS = {
+    "another shape": ("norm1.num_batches_tracked", (20_000_000,), r"\(20000000,\), expected \(\)"),
+    "nothing beside": (
+        "layer9.0.norm1.num_batches_tracked",
+        (),
+        "unexpected tensor module.cnet.la",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_derived_tensors_that_do_not_belong_are_refused_before_a_value_is_read(case):
+    name, shape, message = BOMBS[case]
+    network = NETWORKS["propagator"]
+    shapes = parameter_shapes(
+        nnx.eval_shape(lambda: network.build(network.configure({}), rngs=None))
+    )
+    source = {
+        key: LazyTensor(tensor.shape, tensor.dtype, lambda: pytest.fail("a value was read"))
+        for key, tensor in g.state_dict(g.load_json("small_state_dicts.json")["raft"]).items()
+    }
+    bomb = LazyTensor(shape, np.dtype(np.int64), lambda: pytest.fail("a value was read"))
+    with pytest.raises(WeightError, match=message):
+        to_ours(network.table, source | {f"module.cnet.{name}": bomb}, shapes, "raft")
+
+
+def test_a_scalar_may_be_a_list_of_one_as_our_first_releases_have_it():
+    network = NETWORKS["propagator"]
+    shapes = parameter_shapes(
+        nnx.eval_shape(lambda: network.build(network.configure({}), rngs=None))
+    )
+    name = "module.cnet.norm1.num_batches_tracked"
+    assert not misshapen({name: (1,)}, network.table, shapes)
+    assert misshapen({name: (2,)}, network.table, shapes)
+
+
 @pytest.mark.parametrize("name", g.load_json("full_checkpoints.json")["state_dicts"])
 def test_released_names_and_shapes_fit_without_reading_a_weight(name):
     full = g.load_json("full_checkpoints.json")
     network = NETWORKS[name]
     config = network.configure(full["configs"][name])
     shapes = parameter_shapes(nnx.eval_shape(lambda: network.build(config, rngs=None)))
-    assert len(match(network.table, list(full["state_dicts"][name]), shapes, name)) == len(shapes)
+    published = {key: tuple(shape) for key, shape in full["state_dicts"][name].items()}
+    assert len(match(network.table, list(published), shapes, name)) == len(shapes)
+    assert not misshapen(published, network.table, shapes)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from uav_jax.models.bounds import check_bool, check_int, check_real, shown
 from uav_jax.shapes import PerSample, Video
 
 MAX_STEPS = 1000
@@ -32,16 +33,23 @@ class ScheduleConfig:
     timestep_spacing: str = "leading"
 
     def __post_init__(self):
+        check_int("num_train_timesteps", self.num_train_timesteps, 1, 10_000)
+        check_int("steps_offset", self.steps_offset, 0, self.num_train_timesteps)
+        check_real("beta_start", self.beta_start, 0.0, 1.0)
+        check_real("beta_end", self.beta_end, 0.0, 1.0)
+        check_bool("set_alpha_to_one", self.set_alpha_to_one)
         if self.beta_schedule not in ("scaled_linear", "linear"):
             raise ValueError(
-                f"beta_schedule {self.beta_schedule!r}; supported: scaled_linear, linear"
+                f"beta_schedule {shown(self.beta_schedule)}; supported: scaled_linear, linear"
             )
         if self.timestep_spacing not in ("leading", "trailing"):
             raise ValueError(
-                f"timestep_spacing {self.timestep_spacing!r}; supported: leading, trailing"
+                f"timestep_spacing {shown(self.timestep_spacing)}; supported: leading, trailing"
             )
         if self.prediction_type != "v_prediction":
-            raise ValueError(f"prediction_type {self.prediction_type!r}; supported: v_prediction")
+            raise ValueError(
+                f"prediction_type {shown(self.prediction_type)}; supported: v_prediction"
+            )
 
     @classmethod
     def from_json(cls, config: dict) -> "ScheduleConfig":

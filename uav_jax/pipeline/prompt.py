@@ -11,8 +11,11 @@ from tokenizers import Tokenizer
 
 from uav_jax.models.clip.model import TextEncoder
 from uav_jax.shapes import Text
+from uav_jax.weights.json_files import read_object
 
 MAX_TOKENS = 77
+MAX_FILE = 8 << 20
+"""Bytes of a tokenizer's file; the released one's largest has 2 MB."""
 ADDED_PROMPT = "best quality, extremely detailed"
 NEGATIVE_PROMPT = "blur, worst quality"
 
@@ -26,8 +29,23 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     """The CLIP tokenizer of a model directory, which cuts and pads to 77 tokens.
 
     From ``tokenizer.json`` where that cuts and pads so: ``transformers``, which reads the other
-    files, takes a second to import. ``ValueError`` where all are missing.
+    files, takes a second to import.
+
+    Raises:
+        ValueError: where all files are missing, and where one of them is no tokenizer's.
     """
+    try:
+        return _load_tokenizer(directory)
+    except ValueError:
+        raise
+    except Exception as error:  # the libraries raise bare ``Exception``
+        raise ValueError(f"{directory} holds no CLIP tokenizer: {error!s:.200}") from None
+
+
+def _load_tokenizer(directory: Path) -> Tokenizer:
+    for name in ("tokenizer.json", "vocab.json", "tokenizer_config.json"):
+        if (directory / name).exists():
+            read_object(directory / name, MAX_FILE)
     whole = directory / "tokenizer.json"
     if whole.is_file():
         tokenizer = Tokenizer.from_file(str(whole))
@@ -36,6 +54,8 @@ def load_tokenizer(directory: Path) -> Tokenizer:
             return tokenizer
     if not (directory / "vocab.json").is_file() or not (directory / "merges.txt").is_file():
         raise ValueError(f"{directory} holds no CLIP tokenizer (vocab.json and merges.txt)")
+    if (size := (directory / "merges.txt").stat().st_size) > MAX_FILE:
+        raise ValueError(f"{directory / 'merges.txt'} has {size} bytes; up to {MAX_FILE} are read")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it misses PyTorch; we do not
     from transformers import CLIPTokenizer
 

@@ -1,9 +1,10 @@
 """What a user chooses for one upscaling run."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from uav_jax.diffusion.solvers import SOLVERS, Solver
+from uav_jax.models.bounds import as_tuple, shown
 from uav_jax.pipeline.color import ColorFix
 from uav_jax.pipeline.prompt import ADDED_PROMPT, NEGATIVE_PROMPT
 
@@ -89,3 +90,29 @@ class UpscaleSettings:
                     f"propagation step {step} is outside 0..{self.inference_steps - 1} "
                     f"(there are {self.inference_steps} steps)"
                 )
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "UpscaleSettings":
+        """From a model's ``defaults.json``.
+
+        Raises:
+            ValueError: for an unknown name and for a value of another kind than the default's.
+        """
+        known = {field.name: field.default for field in fields(cls)}
+        settings = {name: as_tuple(value) for name, value in values.items()}
+        for name, value in settings.items():
+            if name not in known:
+                raise ValueError(
+                    f"defaults.json: {shown(name)}; expected some of {', '.join(known)}"
+                )
+            default = False if known[name] is None else known[name]
+            same = type(value) is type(default) or (value is None and known[name] is None)
+            if not same and not (type(default) is float and type(value) is int):
+                kind = type(default).__name__
+                raise ValueError(f"defaults.json: {name} {shown(value)}; expected a {kind}")
+            of = str if name == "scene_prompts" else int
+            if isinstance(value, tuple) and any(type(item) is not of for item in value):
+                raise ValueError(
+                    f"defaults.json: {name} {shown(value)}; expected a list of {of.__name__}"
+                )
+        return cls(**settings)

@@ -54,7 +54,7 @@ class Upscaler:
         self._weights: Weights = weights
         self.directory, self.dtype = files.directory, jnp.dtype(dtype).name
         self._full = dict(dtype=jnp.float32, param_dtype=jnp.float32)
-        self.defaults = UpscaleSettings(**_from_json(files.defaults()))
+        self.defaults = UpscaleSettings.from_json(files.defaults())
         self.tokenizer = load_tokenizer(files.directory / "tokenizer")
         self.text_encoder = files.load("text_encoder", **half)
         self.unet = place_network(files.load("unet", **half), mesh, weights)
@@ -188,10 +188,6 @@ class Upscaler:
     def flow(self, low_res: Float[np.ndarray, "T H W 3"]) -> ClipFlow:
         """Flow between neighbouring frames in [-1, 1]."""
         return _clip_flow(self.network("propagator"), jnp.asarray(low_res)[None])
-
-
-def _from_json(values: dict) -> dict:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
 def to_bytes(frames: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:

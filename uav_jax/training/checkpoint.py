@@ -9,11 +9,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import Array
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from uav_jax.runtime.files import atomic_path
 from uav_jax.training.functional import Parameters
 from uav_jax.training.step import TrainState
+from uav_jax.weights.model_files import read_tensors
 
 NETWORK = "network.safetensors"
 BEST = "best.safetensors"
@@ -100,4 +101,4 @@ def load_network(place: str | Path) -> Parameters:
     path = network_file(place)
     if path is None:
         raise ValueError(f"{place} holds no {NETWORK}; train that stage first")
-    return {name: jnp.asarray(value) for name, value in load_file(path).items()}
+    return {name: jnp.asarray(tensor.read()) for name, tensor in read_tensors(path).items()}

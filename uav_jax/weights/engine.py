@@ -65,7 +65,7 @@ def match(
         if target not in filled:
             sources = [s for rule in table.rules if (s := rule.source_of(target))]
             problems.append(f"missing tensor {sources[0] if sources else f'for {target}'}")
-    _raise_if(problems, network)
+    raise_if(problems, network)
     return matched
 
 
@@ -81,33 +81,50 @@ def to_ours(
     what we would write, kept so that writing back loses nothing. Raises ``WeightError``.
     """
     matched = match(table, list(source), targets, network)
-    problems: list[str] = []
-    parameters: dict[str, np.ndarray] = {}
-    for name, (target, rule) in matched.items():
-        try:
-            shape = rule.transform.to_ours(np.broadcast_to(np.int8(0), source[name].shape)).shape
-        except ValueError:
-            shape = None
-        if shape != targets[target]:
-            wanted = rule.transform.to_published(np.broadcast_to(np.int8(0), targets[target])).shape
-            problems.append(f"{name} has shape {source[name].shape}, expected {wanted}")
-        elif not problems:
-            parameters[target] = rule.transform.to_ours(source[name].read())
+    problems = misshapen({n: t.shape for n, t in source.items()}, table, targets)
+    raise_if(problems, network)
+    parameters = {
+        target: rule.transform.to_ours(source[name].read())
+        for name, (target, rule) in matched.items()
+    }
     extras: dict[str, np.ndarray] = {}
-    if not problems:
-        written = to_published(table, parameters)
-        for name in source:
-            kind = next((d for d in table.derived if d.matches(name)), None)
-            if kind is None:
-                continue
-            value = source[name].read()
-            same = name in written and _identical(value, written[name])
-            if not same and kind.strict:
+    written = to_published(table, parameters)
+    for name in source:
+        kind = next((d for d in table.derived if d.matches(name)), None)
+        if kind is None:
+            continue
+        value = source[name].read()
+        if not _identical(value, written[name]):
+            if kind.strict:
                 problems.append(f"{name} differs from the tensor that it should repeat")
-            elif not same:
-                extras[name] = value
-    _raise_if(problems, network)
+            extras[name] = value
+    raise_if(problems, network)
     return parameters, extras
+
+
+def misshapen(
+    shapes: Mapping[str, tuple[int, ...]],
+    table: WeightTable,
+    targets: Mapping[str, tuple[int, ...]],
+) -> list[str]:
+    """What is wrong with the shapes of published tensors, derived ones included.
+
+    Args:
+        shapes: published name -> shape in the file.
+        table: the network's weight table.
+        targets: our name -> shape of every variable of the network.
+
+    Returns:
+        One line for each tensor that the network does not have or has in another shape.
+    """
+    nothing = {name: np.broadcast_to(np.int8(0), shape) for name, shape in targets.items()}
+    expected = {name: value.shape for name, value in to_published(table, nothing).items()}
+    problems = [f"unexpected tensor {name}" for name in shapes if name not in expected]
+    for name, shape in shapes.items():
+        scalar = expected.get(name) == () and shape == (1,)  # as our first releases wrote them
+        if name in expected and shape != expected[name] and not scalar:
+            problems.append(f"{name} has shape {shape}, expected {expected[name]}")
+    return problems
 
 
 def to_published(
@@ -145,7 +162,7 @@ def fill(model: nnx.Module, parameters: dict[str, np.ndarray], network: str) -> 
             problems.append(
                 f"{name} has shape {parameters[name].shape}, expected {tuple(variable.shape)}"
             )
-    _raise_if(problems, network)
+    raise_if(problems, network)
     graph, state = nnx.split(model)
 
     def value(path, leaf):
@@ -164,7 +181,8 @@ def _identical(a: np.ndarray, b: np.ndarray) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def _raise_if(problems: list[str], network: str) -> None:
+def raise_if(problems: list[str], network: str) -> None:
+    """Raises ``WeightError`` with the first of some problems and their number, if there are any."""
     if problems:
         listed = "; ".join(problems[:MAX_LISTED])
         more = f"; and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""

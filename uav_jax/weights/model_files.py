@@ -1,10 +1,10 @@
 """Model directories: the released layout, our converted one, and the model that ships with us."""
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,23 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 from jax.typing import DTypeLike
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from uav_jax.diffusion.schedule import ScheduleConfig
 from uav_jax.weights.engine import (
     LazyTensor,
     fill,
+    misshapen,
     parameter_shapes,
+    raise_if,
     to_ours,
     to_published,
 )
+from uav_jax.weights.json_files import read_object
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS, Network
+from uav_jax.weights.orbax_files import read_orbax
+from uav_jax.weights.rules import Derived
+from uav_jax.weights.safetensors_file import read_safetensors
 from uav_jax.weights.torch_file import read_torch, write_torch
 
 DEFAULT_MODEL = "default"
@@ -34,33 +39,25 @@ _MARKER = "uav_jax.json"
 _DEFAULTS = "defaults.json"
 
 
+MAX_PARAMETERS = 4_000_000_000
+"""Of one network; the largest released one has 0.7e9."""
+
+SETTINGS = {
+    **{f"{folder}/scheduler_config.json": 1 << 20 for folder in SCHEDULERS},
+    "tokenizer/vocab.json": 8 << 20,
+    "tokenizer/merges.txt": 8 << 20,
+    "tokenizer/tokenizer.json": 8 << 20,
+    "tokenizer/tokenizer_config.json": 1 << 20,
+    "tokenizer/special_tokens_map.json": 1 << 20,
+    "tokenizer/added_tokens.json": 1 << 20,
+    _DEFAULTS: 1 << 20,
+}
+"""The files beside the networks that a model may have, and how many bytes each may take."""
+
+
 def read_tensors(path: Path) -> dict[str, LazyTensor]:
     """Named tensors of a ``.safetensors``, ``.bin`` or ``.pth`` file, read when asked for."""
-    if path.suffix != ".safetensors":
-        return read_torch(path)
-    try:
-        file = safe_open(path, "numpy")  # mapped for as long as a tensor may be asked for
-        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-        kinds = {n: np.dtype(_SAFETENSORS_DTYPES[s.get_dtype()]) for n, s in slices.items()}
-        shapes = {name: tuple(s.get_shape()) for name, s in slices.items()}
-    except Exception as error:  # the reader's own exception type is not exported
-        raise ValueError(f"{path} is no readable safetensors file: {error}") from error
-    return {
-        name: LazyTensor(shapes[name], kinds[name], partial(file.get_tensor, name))
-        for name in slices
-    }
-
-
-_SAFETENSORS_DTYPES = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "I64": "int64",
-    "I32": "int32",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
 
 
 class ModelFiles:
@@ -73,10 +70,11 @@ class ModelFiles:
         self.directory = directory
         self.converted = (directory / _MARKER).is_file()
         if self.converted:
-            marker = _json(directory / _MARKER)
+            marker = read_object(directory / _MARKER)
             if marker.get("format") != FORMAT:
                 raise ValueError(
-                    f"{directory} has format {marker.get('format')}; this version reads {FORMAT}"
+                    f"{directory} has format {marker.get('format')!r:.40}; this version reads "
+                    f"{FORMAT}"
                 )
         missing = [n.name for n in NETWORKS.values() if not n.optional and not self.has(n.name)]
         if not (self.has("vae_3d") or self.has("vae_video")):
@@ -107,7 +105,7 @@ class ModelFiles:
     def published_config(self, name: str) -> dict:
         """The network's JSON as published ({} for a RAFT without one)."""
         path = self.config_path(name)
-        return {} if name == "propagator" and not path.is_file() else _json(path)
+        return {} if name == "propagator" and not path.is_file() else read_object(path)
 
     def config(self, name: str, **settings):
         """The network's configuration; ``settings`` are its dtypes."""
@@ -115,7 +113,7 @@ class ModelFiles:
 
     def schedule(self, name: str) -> ScheduleConfig:
         """``scheduler`` (sampling) or ``low_res_scheduler``."""
-        config = _json(self.directory / name / "scheduler_config.json")
+        config = read_object(self.directory / name / "scheduler_config.json")
         if name == "low_res_scheduler":  # only its alphas are used
             config = {k: v for k, v in config.items() if k.startswith(("beta", "num_train"))}
         return ScheduleConfig.from_json(config)
@@ -123,11 +121,32 @@ class ModelFiles:
     def defaults(self) -> dict:
         """Settings that this model is meant to be run with; {} where it names none."""
         path = self.directory / _DEFAULTS
-        return _json(path) if path.is_file() else {}
+        return read_object(path) if path.is_file() else {}
+
+    def check_settings(self) -> None:
+        """Reads every file but the weights; ``ValueError`` for the first that does not fit."""
+        for name in NETWORKS:
+            if self.has(name):
+                self.config(name)
+        for name in SCHEDULERS:
+            self.schedule(name)
+        for name, limit in SETTINGS.items():
+            path = self.directory / name
+            if path.exists() and path.suffix == ".json":
+                read_object(path, limit)
+            elif path.exists() and (not path.is_file() or path.stat().st_size > limit):
+                raise ValueError(f"{path} is no regular file of up to {limit} bytes")
 
     def _abstract(self, name: str, **settings) -> nnx.Module:
         config = self.config(name, **settings)
-        return nnx.eval_shape(lambda: NETWORKS[name].build(config, rngs=None))
+        model = nnx.eval_shape(lambda: NETWORKS[name].build(config, rngs=None))
+        total = sum(math.prod(shape) for shape in parameter_shapes(model).values())
+        if total > MAX_PARAMETERS:
+            raise ValueError(
+                f"{self.config_path(name)} describes a network of {total} parameters; up to "
+                f"{MAX_PARAMETERS} are accepted"
+            )
+        return model
 
     def parameters(
         self, name: str, shapes: dict[str, tuple[int, ...]] | None = None
@@ -139,20 +158,26 @@ class ModelFiles:
         network, path = NETWORKS[name], self._weights(NETWORKS[name])
         if path is None:
             raise ValueError(f"{self.directory} has no {name}")
-        if self.converted:
-            with ocp.StandardCheckpointer() as checkpointer:
-                values = checkpointer.restore(path.resolve())
-            parameters = {key: np.asarray(value) for key, value in values.items()}
-            extras = path.parent / "extras.safetensors"
-            return parameters, load_file(extras) if extras.is_file() else {}
         shapes = parameter_shapes(self._abstract(name)) if shapes is None else shapes
-        return to_ours(network.table, read_tensors(path), shapes, str(path))
+        if not self.converted:
+            return to_ours(network.table, read_tensors(path), shapes, str(path))
+        extras = path.parent / "extras.safetensors"
+        tensors = read_tensors(extras) if extras.is_file() else {}
+        problems = misshapen({n: t.shape for n, t in tensors.items()}, network.table, shapes)
+        derived = network.table.derived
+        problems += [f"unexpected tensor {n}" for n in tensors if not _matches(derived, n)]
+        raise_if(problems, str(extras))
+        return read_orbax(path, shapes), {n: t.read() for n, t in tensors.items()}
 
     def load(self, name: str, *, dtype: DTypeLike, param_dtype: DTypeLike) -> Any:
         """The network with its weights, stored as ``param_dtype``, computing in ``dtype``."""
         model = self._abstract(name, dtype=dtype, param_dtype=param_dtype)
         parameters, _ = self.parameters(name, parameter_shapes(model))
         return fill(model, parameters, f"{self.directory}: {name}")
+
+
+def _matches(derived: tuple[Derived, ...], name: str) -> bool:
+    return any(kind.matches(name) for kind in derived)
 
 
 def find_model(name: str | Path, *, complete: bool = True) -> ModelFiles:
@@ -200,6 +225,7 @@ def convert(source: Path, target: Path) -> list[str]:
     Nothing is left at ``target`` if it fails. Returns the names of the networks written.
     """
     model = ModelFiles(source)
+    model.check_settings()
     written = []
     with _fresh_directory(target) as out:
         for name, network in NETWORKS.items():
@@ -209,7 +235,7 @@ def convert(source: Path, target: Path) -> list[str]:
             (out / name).mkdir()
             _save(out / name / "weights", parameters)
             if extras:
-                values = {key: np.ascontiguousarray(value) for key, value in extras.items()}
+                values = {key: np.asarray(value, order="C") for key, value in extras.items()}
                 save_file(values, out / name / "extras.safetensors")
             if model.config_path(name).is_file():
                 shutil.copyfile(model.config_path(name), out / name / "config.json")
@@ -238,6 +264,7 @@ def _save(path: Path, parameters: dict[str, np.ndarray]) -> None:
 def to_torch(source: Path, target: Path) -> list[str]:
     """Writes a model in the released layout, as the published code loads it."""
     model = ModelFiles(source)
+    model.check_settings()
     written = []
     with _fresh_directory(target) as out:
         for name, network in NETWORKS.items():
@@ -263,7 +290,7 @@ def write_release(
     path.parent.mkdir(parents=True, exist_ok=True)
     published = to_published(network.table, parameters)
     half = {
-        key: np.ascontiguousarray(v.astype(np.float16) if v.dtype == np.float32 else v)
+        key: np.asarray(v.astype(np.float16) if v.dtype == np.float32 else v, order="C")
         for key, v in published.items()
     }
     save_file(half, path)
@@ -272,10 +299,10 @@ def write_release(
 
 
 def _copy_settings(model: ModelFiles, out: Path) -> None:
-    for folder in (*SCHEDULERS, "tokenizer"):
-        shutil.copytree(model.directory / folder, out / folder, copy_function=shutil.copyfile)
-    if (model.directory / _DEFAULTS).is_file():
-        shutil.copyfile(model.directory / _DEFAULTS, out / _DEFAULTS)
+    for name in SETTINGS:
+        if (model.directory / name).exists():
+            (out / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(model.directory / name, out / name)
 
 
 class _fresh_directory:
@@ -299,15 +326,6 @@ class _fresh_directory:
             self._target.rmdir()
         self._temporary.chmod(0o755)
         self._temporary.rename(self._target)
-
-
-def _json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from None
 
 
 def _write_json(path: Path, value: dict) -> None:

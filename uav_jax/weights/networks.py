@@ -17,12 +17,6 @@ from uav_jax.weights import tables
 from uav_jax.weights.rules import WeightTable
 
 
-def _raft_config(config: dict, **settings) -> RAFTConfig:
-    """The released RAFT comes without a config file; an empty one means the released widths."""
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    return RAFTConfig(**lists, **settings)
-
-
 def _diffusers(folder: str) -> tuple[str, ...]:
     return tuple(f"{folder}/diffusion_pytorch_model.{kind}" for kind in ("safetensors", "bin"))
 
@@ -85,7 +79,7 @@ NETWORKS = {
             weights=("propagator/raft-things.pth", "propagator/raft-things.safetensors"),
             config="propagator/config.json",
             table=tables.RAFT,
-            configure=_raft_config,
+            configure=RAFTConfig.from_published,
             build=RAFT,
             optional=True,
         ),

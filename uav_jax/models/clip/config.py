@@ -5,6 +5,15 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from uav_jax.models.bounds import (
+    MAX_CHANNELS,
+    MAX_LAYERS,
+    check_int,
+    check_real,
+    required,
+    shown,
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextEncoderConfig:
@@ -22,6 +31,17 @@ class TextEncoderConfig:
     param_dtype: DTypeLike = jnp.float32  # storage
 
     def __post_init__(self):
+        for name, high in (
+            ("vocab_size", 1_000_000),
+            ("hidden_size", MAX_CHANNELS),
+            ("intermediate_size", 4 * MAX_CHANNELS),
+            ("num_hidden_layers", MAX_LAYERS),
+            ("num_attention_heads", 256),
+            ("max_position_embeddings", 4096),
+            ("projection_dim", MAX_CHANNELS),
+        ):
+            check_int(f"text encoder {name}", getattr(self, name), 1, high)
+        check_real("text encoder layer_norm_eps", self.layer_norm_eps, 0.0, 1.0)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads"
@@ -32,8 +52,10 @@ class TextEncoderConfig:
         """From ``text_encoder/config.json``; another activation than exact GELU is refused."""
         if config.get("hidden_act") != "gelu":
             raise ValueError(
-                f"text encoder hidden_act {config.get('hidden_act')!r}; only 'gelu' is supported"
+                f"text encoder hidden_act {shown(config.get('hidden_act'))}; expected 'gelu'"
             )
+        sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
+        required(config, "text encoder", (*sizes, "num_attention_heads"))
         names = set(cls.__dataclass_fields__) - {"dtype", "param_dtype"}
         return cls(**{k: v for k, v in config.items() if k in names}, **settings)
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from uav_jax.models.bounds import MAX_CHANNELS, as_tuple, check_int, check_ints, shown
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RAFTConfig:
@@ -28,8 +30,28 @@ class RAFTConfig:
     param_dtype: DTypeLike = jnp.float32  # storage
 
     def __post_init__(self):
-        if self.iterations < 1:
-            raise ValueError(f"RAFT iterations {self.iterations} is not positive")
+        check_ints("RAFT encoder_channels", self.encoder_channels, [3], 1, MAX_CHANNELS)
+        check_ints("RAFT motion_channels", self.motion_channels, [4], 1, MAX_CHANNELS)
+        for name, low, high in (
+            ("feature_channels", 1, MAX_CHANNELS),
+            ("hidden_channels", 1, MAX_CHANNELS),
+            ("motion_out_channels", 3, MAX_CHANNELS),
+            ("head_channels", 1, MAX_CHANNELS),
+            ("correlation_levels", 1, 8),
+            ("correlation_radius", 1, 16),
+            ("iterations", 1, 100),
+        ):
+            check_int(f"RAFT {name}", getattr(self, name), low, high)
+
+    @classmethod
+    def from_published(cls, config: dict, **settings) -> "RAFTConfig":
+        """From our ``propagator/config.json``; {} means the released network, which has none."""
+        names = set(cls.__dataclass_fields__) - {"dtype", "param_dtype"}
+        if unknown := sorted(set(config) - names):
+            raise ValueError(
+                f"RAFT config {shown(unknown[0])}; expected some of {', '.join(sorted(names))}"
+            )
+        return cls(**{name: as_tuple(value) for name, value in config.items()}, **settings)
 
     def to_published(self) -> dict:
         """JSON that ``RAFTConfig(**...)`` makes this from; the published RAFT has none."""

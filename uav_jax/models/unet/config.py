@@ -6,6 +6,29 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from uav_jax.layers.remat import Remat
+from uav_jax.models.bounds import (
+    MAX_CHANNELS,
+    MAX_LEVELS,
+    as_tuple,
+    check_bool,
+    check_int,
+    check_ints,
+    required,
+    shown,
+)
+
+_PUBLISHED = (
+    "block_out_channels",
+    "attention_head_dim",
+    "cross_attention_dim",
+    "layers_per_block",
+    "only_cross_attention",
+    "in_channels",
+    "out_channels",
+    "norm_num_groups",
+    "num_class_embeds",
+)
+"""What a published configuration has to say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +56,7 @@ class UNetConfig:
     param_dtype: DTypeLike = jnp.float32  # storage
 
     def __post_init__(self):
+        self._check_bounds()
         if len(self.only_cross_attention) != len(self.block_out_channels):
             raise ValueError(
                 f"only_cross_attention has {len(self.only_cross_attention)} entries for "
@@ -49,6 +73,29 @@ class UNetConfig:
                     f"whole and at least the {self.rotary_dims} rotated channels"
                 )
 
+    def _check_bounds(self) -> None:
+        channels = self.block_out_channels
+        check_ints("unet block_out_channels", channels, range(1, MAX_LEVELS + 1), 1, MAX_CHANNELS)
+        for name, high in (
+            ("num_heads", 256),
+            ("cross_attention_dim", MAX_CHANNELS),
+            ("layers_per_block", 8),
+            ("in_channels", 64),
+            ("out_channels", 64),
+            ("norm_num_groups", 1024),
+            ("num_noise_levels", 10_000),
+            ("rotary_dims", 512),
+        ):
+            check_int(f"unet {name}", getattr(self, name), 1, high)
+        check_int("unet max_noise_level", self.max_noise_level, 0, 10_000)
+        if not isinstance(self.only_cross_attention, tuple):
+            raise ValueError(
+                f"unet only_cross_attention {shown(self.only_cross_attention)}; expected a value "
+                "per level"
+            )
+        for value in self.only_cross_attention:
+            check_bool("unet only_cross_attention", value)
+
     @classmethod
     def from_published(cls, config: dict, **settings) -> "UNetConfig":
         """From the checkpoint's ``unet_video_config.json``; unknown architectures are refused."""
@@ -64,25 +111,26 @@ class UNetConfig:
             "use_linear_projection": True,
             "mid_temporal": True,
         }
+        required(config, "unet", _PUBLISHED)
+        channels = as_tuple(config["block_out_channels"])
+        check_ints("unet block_out_channels", channels, range(1, MAX_LEVELS + 1), 1, MAX_CHANNELS)
+        levels = list(range(len(channels)))
+        expected |= {"down_temporal_idx": levels, "up_temporal_idx": levels}
         for name, value in expected.items():
             if config.get(name, value) != value:
                 raise ValueError(
-                    f"unet config {name} = {config[name]!r}; only {value!r} is supported"
+                    f"unet config {name} = {shown(config[name])}; only {value!r} is supported"
                 )
-        levels = list(range(len(config["block_out_channels"])))
-        for name in ("down_temporal_idx", "up_temporal_idx"):
-            if list(config.get(name, levels)) != levels:
-                raise ValueError(
-                    f"unet config {name} = {config[name]!r}; only {levels} is supported"
-                )
-        if any((config.get("temporal_module_config") or {}).get("attention_block_types") or ()):
+        temporal = config.get("temporal_module_config") or {}
+        kinds = (temporal.get("attention_block_types") or []) if isinstance(temporal, dict) else [1]
+        if not isinstance(kinds, list) or any(kinds):
             raise ValueError("unet config: attention inside the temporal modules is not supported")
         return cls(
-            block_out_channels=tuple(config["block_out_channels"]),
+            block_out_channels=channels,
             num_heads=config["attention_head_dim"],
             cross_attention_dim=config["cross_attention_dim"],
             layers_per_block=config["layers_per_block"],
-            only_cross_attention=tuple(config["only_cross_attention"]),
+            only_cross_attention=as_tuple(config["only_cross_attention"]),
             in_channels=config["in_channels"],
             out_channels=config["out_channels"],
             norm_num_groups=config["norm_num_groups"],

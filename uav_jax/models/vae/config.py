@@ -6,6 +6,17 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from uav_jax.layers.remat import Remat
+from uav_jax.models.bounds import (
+    MAX_CHANNELS,
+    MAX_LAYERS,
+    MAX_LEVELS,
+    as_tuple,
+    check_bool,
+    check_int,
+    check_ints,
+    check_real,
+    required,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +40,15 @@ class VAEConfig:
     param_dtype: DTypeLike = jnp.float32  # storage
 
     def __post_init__(self):
+        channels = self.block_out_channels
+        check_ints("vae block_out_channels", channels, range(1, MAX_LEVELS + 1), 1, MAX_CHANNELS)
+        check_int("vae layers_per_block", self.layers_per_block, 1, 8)
+        check_int("vae norm_num_groups", self.norm_num_groups, 1, 1024)
+        check_int("vae latent_channels", self.latent_channels, 1, 256)
+        check_int("vae condition_channels", self.condition_channels, 0, MAX_CHANNELS)
+        check_int("vae residual_blocks", self.residual_blocks, 0, MAX_LAYERS)
+        check_real("vae scaling_factor", self.scaling_factor, 1e-4, 1e4)
+        check_bool("vae mid_attention", self.mid_attention)
         for channels in (*self.block_out_channels, self.condition_channels):
             if channels % self.norm_num_groups:
                 raise ValueError(
@@ -73,10 +93,13 @@ class VAEConfig:
                 "vae config: condition_img and use_temporal_block differ; the published decoders "
                 "have both or neither"
             )
+        names = ("in_channels", "out_channels", "act_fn", "block_out_channels", "layers_per_block")
+        names += ("norm_num_groups", "latent_channels", "scaling_factor")
+        required(config, "vae", names + (("condition_channels",) if conditioned else ()))
         if (config["in_channels"], config["out_channels"], config["act_fn"]) != (3, 3, "silu"):
             raise ValueError("vae config: only 3 input and output channels with silu are supported")
         return cls(
-            block_out_channels=tuple(config["block_out_channels"]),
+            block_out_channels=as_tuple(config["block_out_channels"]),
             layers_per_block=config["layers_per_block"],
             norm_num_groups=config["norm_num_groups"],
             latent_channels=config["latent_channels"],

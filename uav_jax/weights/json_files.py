@@ -1,0 +1,69 @@
+"""JSON of strangers: one object, of limited size and depth, with finite numbers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 1 << 20
+"""A configuration takes a few kilobytes."""
+MAX_DEPTH = 16
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Parsers differ in which of two values they keep, so there may be only one."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object has two values of one name")
+    return value
+
+
+def parse_object(data: bytes, where: str) -> dict[str, Any]:
+    """Parses the text of one JSON object.
+
+    Args:
+        data: UTF-8, as large as the caller is willing to parse.
+        where: what the text is called in an error.
+
+    Raises:
+        ValueError: for anything but an object, with one line that names ``where``.
+    """
+    try:
+        value = json.loads(
+            data.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique
+        )
+    except RecursionError:
+        raise ValueError(f"{where} nests deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        raise ValueError(f"{where} is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} holds a {type(value).__name__}; expected a JSON object")
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    if level:
+        raise ValueError(f"{where} nests deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def read_object(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
+    """Reads a file that holds one JSON object of at most ``limit`` bytes.
+
+    Raises:
+        ValueError: where the file is missing, no regular file, too large or no JSON object.
+    """
+    if not path.exists():
+        raise ValueError(f"{path} is missing")
+    if not path.is_file():
+        raise ValueError(f"{path} is no regular file")
+    if (size := path.stat().st_size) > limit:
+        raise ValueError(f"{path} has {size} bytes; up to {limit} are accepted")
+    return parse_object(path.read_bytes(), str(path))
