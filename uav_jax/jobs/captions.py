@@ -75,9 +75,9 @@ def scene_prompts(
     scenes, path = len(cuts) + 1, sidecar(source.path)
     if path.is_file():
         lines = [line.strip() for line in read_any_text(path).splitlines() if line.strip()]
-        if len(lines) == scenes:
+        if len(lines) in (1, scenes):
             announce(f"prompt of {shown(path.name)}: {' / '.join(lines)}")
-            return tuple(lines)
+            return tuple(lines) if len(lines) == scenes else tuple(lines) * scenes
         joined = ", ".join(line.rstrip(" ,") for line in lines)
         announce(
             f"prompt of {shown(path.name)}, {len(lines)} lines for {scenes} scenes, so all of "

@@ -6,6 +6,7 @@ Only this module, `jobs/outputs.py` and the compile cache rename or remove paths
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,31 @@ def write_text(path: Path, text: str) -> None:
     """Writes a UTF-8 file that is never seen half-written."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def fresh_folder(target: Path) -> Iterator[Path]:
+    """Yields a temporary folder that becomes `target` when the block succeeds.
+
+    Args:
+        target: A path where nothing is, or an empty folder.
+
+    Raises:
+        ValueError: Something is there.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"{target} exists and is not empty; give a new folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield temporary
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if target.exists():
+        target.rmdir()
+    temporary.chmod(0o755)
+    temporary.rename(target)
 
 
 def make_own_folder(folder: Path, marker: str) -> None:

@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from jax.typing import DTypeLike
 from safetensors.numpy import save_file
 
 from uav_jax.diffusion.schedule import ScheduleConfig
+from uav_jax.runtime.files import fresh_folder
 from uav_jax.weights.engine import (
     LazyTensor,
     fill,
@@ -227,7 +227,7 @@ def convert(source: Path, target: Path) -> list[str]:
     model = ModelFiles(source)
     model.check_settings()
     written = []
-    with _fresh_directory(target) as out:
+    with fresh_folder(target) as out:
         for name, network in NETWORKS.items():
             if not model.has(name):
                 continue
@@ -266,7 +266,7 @@ def to_torch(source: Path, target: Path) -> list[str]:
     model = ModelFiles(source)
     model.check_settings()
     written = []
-    with _fresh_directory(target) as out:
+    with fresh_folder(target) as out:
         for name, network in NETWORKS.items():
             if not model.has(name):
                 continue
@@ -303,29 +303,6 @@ def _copy_settings(model: ModelFiles, out: Path) -> None:
         if (model.directory / name).exists():
             (out / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(model.directory / name, out / name)
-
-
-class _fresh_directory:
-    """A directory that appears under its name only when everything in it was written."""
-
-    def __init__(self, target: Path):
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise ValueError(f"{target} exists and is not empty; give a new folder")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._target = target
-        self._temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-
-    def __enter__(self) -> Path:
-        return self._temporary
-
-    def __exit__(self, failure, *_) -> None:
-        if failure is not None:
-            shutil.rmtree(self._temporary)
-            return
-        if self._target.exists():
-            self._target.rmdir()
-        self._temporary.chmod(0o755)
-        self._temporary.rename(self._target)
 
 
 def _write_json(path: Path, value: dict) -> None:

@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from uav_jax import private_folder
-from uav_jax.private_folder import make_private, read_private, refusal, write_private
+from uav_jax.runtime import private_folder
+from uav_jax.runtime.private_folder import make_private, read_private, refusal, write_private
 
 
 def mode(path) -> int:
