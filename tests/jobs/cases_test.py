@@ -424,3 +424,98 @@ def test_what_is_printed_can_be_logged_or_silenced(infer, cases, tmp_path):
     assert f"plain{NAME}.mp4 (10 frames in" in line and line[:2] == "20"
     said = infer("-i", cases / "plain.mp4", "-o", tmp_path, "--log", cases / "plain.mp4")
     assert said.status == 2 and "has the name of a video" in said.last
+
+
+def test_a_log_is_never_written_into_an_input(infer, cases, tmp_path):
+    source = shutil.copy(cases / "plain.mp4", tmp_path / "in.bin")
+    (tmp_path / "run.log").symlink_to(source)
+    before = source.read_bytes()
+    for log in ("in.bin", "run.log"):
+        said = infer("-i", source, "-o", tmp_path / "x.mp4", "--log", tmp_path / log)
+        assert said.status == 2 and "is the input itself" in said.last
+    assert source.read_bytes() == before
+
+
+def test_results_of_a_killed_run_and_comparisons_are_no_inputs(infer, cases, tmp_path, monkeypatch):
+    from uav_jax.jobs.journal import Journal
+
+    shutil.copy(cases / "plain.mp4", tmp_path / "a.mp4")
+    real, calls = Journal.publish_record, []
+
+    def publish(self, path, record):
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(self, path, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "publish_record", publish)
+        assert infer("-i", tmp_path, "-o", tmp_path).status == 130
+    assert infer("-i", tmp_path, "-o", tmp_path).status == 0
+    assert infer("-i", tmp_path / "a.mp4", "-o", tmp_path, "--compare").status == 0
+    said = infer("-i", tmp_path, "-o", tmp_path)
+    assert said.status == 0 and len(list(tmp_path.glob("*.mp4"))) == 3
+
+
+def test_sound_that_no_container_holds_as_it_is_is_converted(infer, cases, tmp_path):
+    source = tmp_path / "a.wmv"
+    command = ["ffmpeg", "-v", "error", "-i", cases / "plain.mp4", "-c:v", "wmv2", "-c:a", "wmav2"]
+    subprocess.run([*command, source], check=True)
+    for target in ("x.mkv", "x.mp4"):
+        said = infer("-i", source, "-o", tmp_path / target)
+        assert said.status == 0 and "(audio, wmav2) is converted to aac" in said
+        assert probe(tmp_path / target).audio_codecs == ("aac",)
+
+
+def test_sound_that_a_container_s_writer_refuses_is_converted(infer, cases, tmp_path):
+    source = tmp_path / "a.mkv"
+    command = ["ffmpeg", "-v", "error", "-i", cases / "plain.mp4", "-c:v", "copy", "-c:a", "flac"]
+    subprocess.run([*command, source], check=True)
+    said = infer("-i", source, "-o", tmp_path / "x.mov")
+    assert said.status == 0 and "(audio, flac) is converted to aac" in said
+    assert infer("-i", source, "-o", tmp_path / "x.mp4").status == 0
+    assert probe(tmp_path / "x.mp4").audio_codecs == ("flac",)
+
+
+@pytest.mark.parametrize("suffix", ["x/../../evil", "///", ".hidden", "a\\b"])
+def test_a_suffix_leads_to_no_other_folder(infer, cases, tmp_path, suffix):
+    said = infer("-i", cases / "plain.mp4", "-o", tmp_path / "o", "--save_suffix", suffix)
+    assert said.status == 2 and "expected a word without slashes" in said.last
+
+
+def test_rates_that_cannot_be_are_refused(infer, cases, tmp_path):
+    for rate, message in (
+        ("1e-30", "outside 0.01..1000"),
+        ("0.0000001", "outside"),
+        ("1e9", "out"),
+    ):
+        said = infer("-i", cases / "shot", "-o", tmp_path / "x.mp4", "--fps", rate)
+        assert said.status == 2 and "is outside 0.01..1000" in said.last
+    said = infer("-i", cases / "shot", "-o", tmp_path / "x.mp4", "--fps", 300, "--codec", "av1")
+    assert said.status == 2 and "at 300 frames a second" in said.last
+
+
+def test_files_of_the_user_s_under_temporary_names_stay(infer, cases, tmp_path):
+    (tmp_path / ".x.mp4.json.partial").write_text("mine")
+    assert infer("-i", cases / "plain.mp4", "-o", tmp_path / "x.mp4").status == 0
+    assert (tmp_path / ".x.mp4.json.partial").read_text() == "mine"
+    (tmp_path / ".y.mp4.uav").mkdir()
+    said = infer("-i", cases / "plain.mp4", "-o", tmp_path / "y.mp4")
+    assert said.status == 2 and (tmp_path / ".y.mp4.uav").is_dir()
+    for text in ("[]", '{"a": 1}', "nonsense"):
+        (tmp_path / ".z.mp4.claim.1").write_text(text)
+        assert infer("-i", cases / "plain.mp4", "-o", tmp_path / "z.mp4").status == 0
+        assert (tmp_path / ".z.mp4.claim.1").read_text() == text
+
+
+def test_an_empty_summary_of_the_user_s_stays(infer, cases, tmp_path):
+    (tmp_path / "summary.json").write_text("{}")
+    said = infer("-i", cases / "twins", "-o", tmp_path)
+    assert said.status == 2 and "summary.json exists and was not written" in said.last
+
+
+def test_animations_say_that_only_their_first_picture_is_used(infer, tmp_path):
+    pictures = [Image.new("RGB", (8, 8), (level, 0, 0)) for level in (10, 200)]
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], lossless=True)
+    said = infer("-i", tmp_path / "a.webp", "-o", tmp_path / "out")
+    assert said.status == 0 and "holds 2 pictures; the first is used" in said

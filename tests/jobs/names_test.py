@@ -50,6 +50,11 @@ def test_every_source_has_a_name_of_its_own(tmp_path):
     assert len({name.casefold() for name in names}) == len(places)
     assert names[-1] == "c"
     assert distinct_names([tmp_path / "x/a.mp4", tmp_path / "y/a.mp4"]) == ["x_a", "y_a"]
+    deep = ("x/d/a.mp4", "y/d/a.mp4", "z/d_a_1.mp4")
+    for place in deep:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    assert len(set(distinct_names([tmp_path / place for place in deep]))) == 3
 
 
 @pytest.mark.parametrize(

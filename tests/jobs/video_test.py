@@ -22,8 +22,9 @@ from uav_jax.jobs import video as module
 from uav_jax.jobs.estimate import describe
 from uav_jax.jobs.folder import claimed, run_folder, write_summary
 from uav_jax.jobs.inputs import Input
+from uav_jax.jobs.journal import journal_folder
 from uav_jax.jobs.options import JobOptions
-from uav_jax.jobs.outputs import record_path
+from uav_jax.jobs.outputs import is_result
 from uav_jax.jobs.prepare import prepare
 from uav_jax.jobs.video import run_job
 from uav_jax.pipeline import plan as plan_module
@@ -137,18 +138,33 @@ def test_other_settings_start_anew_and_say_so(
     assert told[0].startswith("settings or input changed")
 
 
-def test_a_run_killed_between_result_and_record_is_finished(upscaler, clip, tmp_path, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
+def killed_while_publishing(monkeypatch, upscaler, source, place, **options):
+    """Runs a job and kills it before its record is complete; returns the job."""
+    real, calls = module.Journal.publish_record, []
 
-    target = tmp_path / "out.mkv"
+    def publish(self, path, record):
+        calls.append(record)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(self, path, record)
+
+    job = job_of(upscaler, source, place, **options)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "discard", interrupt)
+        patch.setattr(module.Journal, "publish_record", publish)
         with pytest.raises(KeyboardInterrupt):
-            run(upscaler, clip, target)
-    record_path(target).unlink()
-    assert run(upscaler, clip, target) == target and record_path(target).exists()
-    assert not list(tmp_path.glob(".*"))
+            run_job(upscaler, job, silent)
+    return job
+
+
+def test_a_run_killed_between_result_and_record_is_finished(upscaler, clip, tmp_path, monkeypatch):
+    job = killed_while_publishing(monkeypatch, upscaler, clip, tmp_path / "out.mkv")
+    assert job.target.exists() and not job.is_done() and is_result(job.target)
+    assert run(upscaler, clip, job.target) == job.target
+    assert job.is_done() and not list(tmp_path.glob(".*"))
+    other = killed_while_publishing(monkeypatch, upscaler, clip, tmp_path / "other.mkv")
+    with pytest.raises(ValueError, match="give --overwrite to replace it"):
+        run(upscaler, clip, other.target, scale=2)
+    assert probe(run(upscaler, clip, other.target, scale=2, overwrite=True)).height == 32
 
 
 def test_what_a_run_killed_after_its_result_left_is_cleared_away(
@@ -166,18 +182,31 @@ def test_what_a_run_killed_after_its_result_left_is_cleared_away(
 
 
 def test_frames_that_were_moved_before_a_kill_are_kept(upscaler, clip, tmp_path, monkeypatch):
-    def interrupt(*_):
+    images = OutputFormat(codec="png")
+    job = killed_while_publishing(monkeypatch, upscaler, clip, tmp_path / "out", output=images)
+    assert run(upscaler, clip, tmp_path / "out", output=images) == job.target
+    assert len(read_frames(job.target)) == 14 and job.is_done()
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "changed"])
+def test_a_damaged_segment_is_made_again(
+    upscaler, clip, tmp_path, short_segments, monkeypatch, damage
+):
+    whole = run(upscaler, clip, tmp_path / "whole.mkv").read_bytes()
+    job = job_of(upscaler, clip, tmp_path / "out.mkv")
+
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    images = OutputFormat(codec="png")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "discard", interrupt)
+        patch.setattr(module, "join", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            run(upscaler, clip, tmp_path / "out", output=images)
-    (record,) = (tmp_path / "out").glob("*.json")
-    record.unlink()
-    target = run(upscaler, clip, tmp_path / "out", output=images)
-    assert len(read_frames(target)) == 14 and record.exists()
+            run_job(upscaler, job, silent)
+    segment = journal_folder(job.target) / "000001.segment"
+    data = segment.read_bytes()
+    changed = data[:200] + bytes(50) + data[250:]
+    segment.write_bytes({"cut": data[: len(data) // 2], "emptied": b"", "changed": changed}[damage])
+    assert run_job(upscaler, job, silent).read_bytes() == whole
 
 
 def test_a_result_is_kept_unless_it_is_another_and_may_be_replaced(upscaler, clip, tmp_path):

@@ -93,3 +93,51 @@ def test_sizes_that_a_format_cannot_hold_are_said(tmp_path):
     check_picture(tmp_path / "a.png", 20000, 20000)
     with pytest.raises(ValueError, match=r"20000x4 is more than \.webp can hold \(16383 a side\)"):
         check_picture(tmp_path / "a.webp", 4, 20000)
+
+
+def p3_profile():
+    """A profile with other primaries than sRGB's: that of XYZ serves."""
+    return (
+        profile_of("LAB")
+        if False
+        else ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        .tobytes()
+        .replace(b"rXYZ", b"tXYZ")
+        .replace(b"gXYZ", b"rXYZ")
+        .replace(b"tXYZ", b"gXYZ")
+    )
+
+
+def test_a_profile_is_applied_once_or_handed_on(tmp_path):
+    pixels = np.full((4, 4, 3), (200, 50, 60), np.uint8)
+    for mode in ("RGB", "RGBA"):
+        Image.fromarray(pixels).convert(mode).save(tmp_path / "a.png", icc_profile=p3_profile())
+        kept = read_picture(tmp_path / "a.png", keep_profile=True)
+        assert kept.profile == p3_profile() and np.array_equal(kept.opaque(), pixels)
+        converted = read_picture(tmp_path / "a.png")
+        assert converted.profile is None
+        assert np.abs(converted.opaque().astype(int) - pixels).max() > 50  # red and green change
+
+
+def test_a_profile_survives_16_bits(tmp_path):
+    pixels = np.full((4, 4, 3), (50000, 9000, 3000), np.uint16)
+    picture = Picture(pixels=pixels, profile=profile_of("sRGB"))
+    write_picture(tmp_path / "a.png", picture)
+    again = read_picture(tmp_path / "a.png", keep_profile=True)
+    assert np.array_equal(again.pixels, pixels) and again.profile == picture.profile
+    assert read_picture(tmp_path / "a.png").pixels.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("width", [54, 160, 416])
+def test_pictures_whose_rows_have_odd_lengths_are_no_deep_ones(tmp_path, width):
+    for mode in ("P", "RGB"):
+        Image.new("L", (width, 4), 200).convert(mode).save(tmp_path / "a.bmp")
+        assert read_picture(tmp_path / "a.bmp").pixels[0, 0].tolist() == [200, 200, 200]
+
+
+def test_floating_point_pictures_are_those_from_0_to_1(tmp_path):
+    Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "a.tif")
+    assert abs(int(read_picture(tmp_path / "a.tif").pixels[0, 0, 0]) - 32768) <= 1
+    Image.fromarray(np.full((4, 4), 300.0, np.float32)).save(tmp_path / "b.tif")
+    with pytest.raises(ValueError, match="its values reach from"):
+        read_picture(tmp_path / "b.tif")

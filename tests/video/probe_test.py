@@ -1,6 +1,8 @@
 """What is known of awkward files once they were read through: a row each of the table."""
 
 import io
+import os
+import subprocess
 from fractions import Fraction
 from itertools import pairwise
 
@@ -54,7 +56,7 @@ def test_timestamps_that_fall_elsewhere_are_no_new_recording():
     clock = Clock("matroska,webm")
     assert clock.recording(0, Fraction(5), Fraction(6)) == 0
     assert clock.recording(0, Fraction(1), Fraction(2)) == 0
-    assert clock.offsets() == (0,)
+    assert clock.offsets(0) == (0,)
 
 
 @pytest.mark.parametrize(
@@ -198,8 +200,6 @@ def test_truncated_files_are_refused_or_used_as_far_as_they_go(tmp_path, contain
 
 
 def test_what_is_no_regular_file_is_refused_in_one_line(tmp_path):
-    import os
-
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "gone.mp4").symlink_to("nowhere.mp4")
     (tmp_path / "empty.mp4").touch()
@@ -229,3 +229,64 @@ def test_names_are_printed_whole_and_on_one_line():
     assert shown("a\nb\x1b[1m.mp4") == r"a\nb\x1b[1m.mp4"
     assert shown("Köln [dq].mp4") == "Köln [dq].mp4"
     io.StringIO().write(shown("\udcff"))
+
+
+def test_parts_of_joined_files_are_counted_on_their_timeline(cases):
+    whole = probe(cases / "joined.ts")
+    for start, stop, first, last in (("0.5", None, 12, 20), (None, "0.5", 0, 12)):
+        part = Part(*(text and Position.parse(text) for text in (start, stop)))
+        info = probe(cases / "joined.ts", ReadOptions(part=part))
+        assert abs(info.frames - (last - first)) <= 1
+        pixels = [p.sum() for p in whole.stream()]
+        found = [p.sum() for p in info.stream()]
+        assert found == (pixels[-len(found) :] if start else pixels[: len(found)])
+
+
+def test_a_part_of_a_stream_with_open_groups_has_every_frame(tmp_path):
+    source = tmp_path / "open.mp4"
+    command = "ffmpeg -v error -f lavfi -i testsrc2=s=64x48:r=25:d=14 -c:v libx265 -x265-params"
+    options = "log-level=error:open-gop=1:keyint=25:bframes=4"
+    subprocess.run([*command.split(), options, source], check=True)
+    whole = [p.sum() for p in probe(source).stream()]
+    for start, stop, frames in (("10.96", "11.04", (274, 276)), ("12.92", "13.2", (323, 330))):
+        part = Part(Position.parse(start), Position.parse(stop))
+        info = probe(source, ReadOptions(part=part))
+        assert [p.sum() for p in info.stream()] == whole[slice(*frames)]
+
+
+def test_a_part_from_a_time_to_a_frame(tmp_path):
+    source = make_video(tmp_path / "long.mp4", smooth_frames(400, 16, 16), range(400))
+    part = Part(Position.parse("12"), Position.parse("#310"))
+    assert probe(source, ReadOptions(part=part)).frames == 10
+
+
+def test_a_pause_between_subtitles_is_no_new_recording():
+    clock = Clock("mpegts")
+    for second in range(0, 40):
+        clock.recording(0, Fraction(second), Fraction(second + 1))
+    for second in (2, 20, 35):
+        clock.recording(1, Fraction(second), Fraction(second + 1))
+    assert clock.offsets(0) == (0,) and clock.joined(0) == (0,)
+
+
+def test_bytes_behind_the_last_box_are_no_missing_ones(cases, tmp_path):
+    data = (cases / "plain.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(data + b"\0\0made by a camera\0\0")
+    assert probe(tmp_path / "a.mp4").frames == 10
+
+
+def test_tags_in_other_encodings_are_read(cases, tmp_path):
+    data = (cases / "null_frames.avi").read_bytes()
+    at = data.find(b"Lavf")
+    assert at > 0
+    (tmp_path / "a.avi").write_bytes(data[:at] + b"L\xe9vf" + data[at + 4 :])
+    tags = probe(tmp_path / "a.avi").metadata
+    assert any(value.startswith("Lévf") for value in tags.values())
+
+
+def test_theora_s_repeated_frames_are_no_damage(cases, tmp_path):
+    source = tmp_path / "a.ogv"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=red:s=64x48:r=25:d=1"]
+    subprocess.run([*command, "-c:v", "libtheora", source], check=True)
+    info = probe(source)
+    assert info.damaged == 0 and info.notes == ()

@@ -74,8 +74,8 @@ def _rate(text: str | None) -> Fraction | None:
     if text is None:
         return None
     try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
+        return Fraction(text).limit_denominator(100_000)
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(f"fps {text!r}; expected a number such as 24 or 24000/1001") from None
 
 

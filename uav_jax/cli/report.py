@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from uav_jax.video.containers import shown
+from uav_jax.jobs.outputs import Sources
+from uav_jax.video.containers import VIDEO_SUFFIXES, shown
+from uav_jax.video.images import IMAGE_SUFFIXES
 
 LINE_SECONDS = 30
 """Between two lines of progress where there is no terminal."""
@@ -19,22 +21,28 @@ LINE_SECONDS = 30
 class Reporter:
     """Prints lines and progress to a console and, if there is one, to a log file."""
 
-    def __init__(self, console: Console, log: Path | None = None, *, quiet: bool = False):
-        """Opens the log.
-
-        Raises:
-            ValueError: It cannot be written.
-        """
+    def __init__(self, console: Console, *, quiet: bool = False):
         self.console, self.quiet = console, quiet
         self._log: IO[str] | None = None
-        if log is not None:
-            try:
-                self._log = log.open("a", encoding="utf-8", errors="backslashreplace")
-            except OSError as error:
-                raise ValueError(f"log {shown(log)} cannot be written: {error.strerror}") from error
         self._name, self._last = "", time.monotonic()
         self._bars: Progress | None = None
         self._tasks: dict = {}
+
+    def open_log(self, path: Path, sources: Sources) -> None:
+        """Opens a file that every line is appended to.
+
+        Raises:
+            ValueError: It is an input, has the name of a video or image, or cannot be written.
+        """
+        if path.suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, ".json"):
+            raise ValueError(
+                f"log {shown(path)} has the name of a video or image; give a .log file"
+            )
+        sources.check(path)
+        try:
+            self._log = path.open("a", encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise ValueError(f"log {shown(path)} cannot be written: {error.strerror}") from error
 
     def say(self, text: str, *, style: str | None = None) -> None:
         """Prints a line. File names in it are never taken for markup."""

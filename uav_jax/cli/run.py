@@ -1,10 +1,8 @@
 """What `infer.py` does with its arguments."""
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -30,8 +28,7 @@ from uav_jax.jobs.prepare import Job, check_output_name, is_named_file, prepare
 from uav_jax.jobs.video import note_comparison
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.programs import keep_compiled_programs
-from uav_jax.video.containers import VIDEO_SUFFIXES, shown
-from uav_jax.video.images import IMAGE_SUFFIXES
+from uav_jax.video.containers import shown
 
 
 class Batch:
@@ -59,7 +56,7 @@ class Batch:
             settings_from(self.options, self.upscaler.defaults),
             job_options(self.options),
             self.report.progress,
-            prompts=prompts_of(self.options, partial(self._announce)),
+            prompts=prompts_of(self.options, self._announce),
             name=self._names[item],
             taken=self._sources,
             compare=self.options.compare,
@@ -204,6 +201,8 @@ def run(options: argparse.Namespace, report: Reporter) -> int:
         raise ValueError("no input: give -i PATH, or --demo to see it work")
     job_options(options)
     inputs = find_inputs(options.input_path, kind=options.kind, recursive=options.recursive)
+    if options.log is not None:
+        report.open_log(Path(options.log), Sources(inputs.paths))
     upscaler = Upscaler.from_pretrained(
         options.model, dtype=jnp.dtype(options.dtype), weights=options.weights
     )
@@ -220,27 +219,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     console = Console(stderr=True)
-    report = None
+    report = Reporter(console, quiet=options.quiet)
     try:
-        log = None if options.log is None else Path(options.log)
-        if log is not None and log.suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, ".json"):
-            raise ValueError(f"log {shown(log)} has the name of a video or image; give a .log file")
-        report = Reporter(console, log, quiet=options.quiet)
         return run(options, report)
     except (ValueError, OSError, MemoryError) as error:
-        text = f"infer.py: {one_line(error)}"
-        if report is None:
-            console.print(text, style="red", markup=False, soft_wrap=True)
-        else:
-            report.say(text, style="red")
+        report.say(f"infer.py: {one_line(error)}", style="red")
         return 2
     except KeyboardInterrupt:
-        console.print("infer.py: stopped; the same command resumes after the last finished segment")
+        report.say("infer.py: stopped; the same command resumes after the last finished segment")
         return 130
     finally:
-        if report is not None:
-            report.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        report.close()

@@ -82,10 +82,8 @@ def compare(
 
 def _write_video(path: Path, frames: Iterator[np.ndarray], source: SourceInfo, made) -> None:
     """The split-screen video with the source's times and sound."""
-    even = made.height % 2 == 0 and made.width % 2 == 0
-    codec = {".webm": "vp9"}.get(path.suffix.lower(), "h264") if even else "ffv1"
     form = SegmentFormat(
-        output=OutputFormat(codec=codec),
+        output=OutputFormat(codec="h264" if path.suffix == ".mp4" else "ffv1"),
         rate=source.rate,
         sample_aspect_ratio=source.sample_aspect_ratio,
     )

@@ -87,7 +87,7 @@ def _alive(path: Path) -> bool:
         owner, touched = json.loads(path.read_text()), path.stat().st_mtime
     except FileNotFoundError:
         return False
-    except (ValueError, TypeError):  # being written just now, unless it has been so for long
+    except ValueError:  # being written just now, unless it has been so for long
         return _age(path) < DEAD_SECONDS
     if owner["host"] == socket.gethostname() and Path("/proc/self/stat").exists():
         return _started(owner["process"]) == owner["started"]
@@ -106,7 +106,7 @@ def take(folder: Path, name: str) -> Claim | None:
     if len(os.fsencode(name)) > LONGEST_NAME - ROOM:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     others = _claims(folder, name)
-    if any(map(_alive, others)):
+    if any(_is_claim(p) and _alive(p) for p in others):
         return None
     number = int(others[-1].name.rpartition(".")[2]) + 1 if others else 1
     path = folder / f".{name}.claim.{number}"
@@ -117,7 +117,7 @@ def take(folder: Path, name: str) -> Claim | None:
             json.dump(owner, file)
     except FileExistsError:
         return None
-    if any(_alive(p) for p in _claims(folder, name) if p != path):
+    if any(_is_claim(p) and _alive(p) for p in _claims(folder, name) if p != path):
         remove_own_file(path)
         return None
     return Claim(path)

@@ -133,7 +133,8 @@ def summary_path(folder: Path) -> Path:
     if path.exists() or path.is_symlink():
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
-            ours = all({"source", "state", "target"} <= set(row) for row in rows)
+            listed = isinstance(rows, list) and bool(rows)
+            ours = listed and all({"source", "state", "target"} <= set(row) for row in rows)
         except (OSError, ValueError, TypeError, RecursionError):
             ours = False
         if not ours or path.is_symlink():

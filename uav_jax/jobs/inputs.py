@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-from uav_jax.jobs.outputs import is_result
+from uav_jax.jobs.outputs import results_in
 from uav_jax.video.containers import VIDEO_SUFFIXES, check_regular_file, shown
 from uav_jax.video.images import IMAGE_SUFFIXES, image_files
 
@@ -88,38 +88,41 @@ def _expanded(name: str) -> list[Path]:
             raise ValueError(f"{shown(path)} does not exist")
         return [path]
     found = sorted(map(Path, glob(name)))
-    usable = [p for p in found if p.is_dir() or _is_source(p, VIDEO_SUFFIXES + IMAGE_SUFFIXES)]
+    ours = {parent: results_in(parent) for parent in {p.parent for p in found}}
+    suffixes = VIDEO_SUFFIXES + IMAGE_SUFFIXES
+    usable = [p for p in found if p.name not in ours[p.parent]]
+    usable = [p for p in usable if p.is_dir() or _is_source(p, suffixes)]
     if not usable:
         raise ValueError(f"no video or image matches {shown(name)}")
     return usable
 
 
 def _is_source(path: Path, suffixes: Iterable[str]) -> bool:
-    usable = path.suffix.lower() in suffixes and not is_hidden(path)
-    return usable and path.is_file() and not is_result(path)
+    return path.suffix.lower() in suffixes and not is_hidden(path) and path.is_file()
 
 
 def _of_folder(folder: Path, kind: str | None, recursive: bool) -> list[Input]:
     found = list(_one_folder(folder, kind, Path(), required=not recursive))
     if recursive:
         for parent, names, _ in os.walk(folder):
-            names[:] = sorted(n for n in names if not n.startswith("."))
-            names[:] = [n for n in names if not is_result(Path(parent) / n)]
+            ours = results_in(Path(parent))
+            names[:] = sorted(n for n in names if not n.startswith(".") and n not in ours)
             for name in names:
                 below = Path(parent) / name
                 found += _one_folder(below, kind, below.relative_to(folder), required=False)
         if not found:
-            raise ValueError(f"{shown(folder)} holds no video and no image, in its folders neither")
+            raise ValueError(f"{shown(folder)} and its folders hold no video and no image")
     return found
 
 
 def _one_folder(folder: Path, kind: str | None, place: Path, *, required: bool) -> list[Input]:
     try:
-        listed = sorted(folder.iterdir())
+        ours = results_in(folder)
+        listed = [p for p in sorted(folder.iterdir()) if p.name not in ours]
     except OSError as error:
         raise ValueError(f"folder {shown(folder)} cannot be read: {error.strerror}") from error
     videos = [p for p in listed if _is_source(p, VIDEO_SUFFIXES)]
-    images = [p for p in image_files(folder) if p.is_file() and not is_result(p)]
+    images = [p for p in image_files(folder) if p.is_file() and p.name not in ours]
     if videos and images and kind is None:
         raise ValueError(
             f"{shown(folder)} holds {len(videos)} videos and {len(images)} images; give --kind "

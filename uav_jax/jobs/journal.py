@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from uav_jax.jobs.outputs import publish_file
+from uav_jax.provenance import hash_file
 from uav_jax.runtime.files import (
     LONGEST_NAME,
     atomic_path,
@@ -23,7 +25,7 @@ from uav_jax.runtime.files import (
     write_text,
 )
 
-KEY, PUBLISHING, ENVIRONMENTS = "key.json", "publishing", "environments.json"
+KEY, ENVIRONMENTS = "key.json", "environments.json"
 
 
 def journal_folder(target: Path) -> Path:
@@ -32,12 +34,6 @@ def journal_folder(target: Path) -> Path:
     if len(os.fsencode(name)) > LONGEST_NAME:
         name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:32]}.uav"
     return target.with_name(name)
-
-
-def is_publishing(target: Path, key: dict) -> bool:
-    """Whether a run with this key was killed while its finished files got their names."""
-    folder = journal_folder(target)
-    return (folder / PUBLISHING).is_file() and _json(folder / KEY) == key
 
 
 def discard(target: Path) -> None:
@@ -84,17 +80,25 @@ class Journal:
         return known
 
     def layout_before(self, number: int) -> dict[str, int] | None:
-        """Returns the tiles that the last segment before `number` was made with."""
-        layouts = (self._layout(n) for n in range(number - 1, -1, -1) if self.segment(n).is_file())
-        return next((layout for layout in layouts if layout), None)
+        """Returns the tiles that the last finished segment before `number` was made with."""
+        return next((s["tiles"] for n in range(number - 1, -1, -1) if (s := self._state(n))), None)
 
-    def _layout(self, number: int) -> dict[str, int] | None:
-        values = _json(self.folder / f"{number:06d}.json")
-        return values if isinstance(values, dict) else None
+    def _state(self, number: int) -> dict | None:
+        """What was noted of a finished segment; None where it is not finished or is damaged."""
+        state = _json(self.folder / f"{number:06d}.json")
+        path = self.segment(number)
+        if not isinstance(state, dict) or not path.is_file():
+            return None
+        return state if state.get("sha256") == hash_file(path) else None
 
-    def save_layout(self, number: int, layout: dict[str, int]) -> None:
-        """Keeps the tiles that segment `number` is made with."""
-        write_text(self.folder / f"{number:06d}.json", json.dumps(layout) + "\n")
+    def is_finished(self, number: int) -> bool:
+        """Whether segment `number` is there, as it was written."""
+        return self._state(number) is not None
+
+    def finish(self, number: int, tiles: dict[str, int]) -> None:
+        """Notes that segment `number` is written, and the tiles that it was made with."""
+        state = {"tiles": tiles, "sha256": hash_file(self.segment(number))}
+        write_text(self.folder / f"{number:06d}.json", json.dumps(state) + "\n")
 
     def segment(self, number: int) -> Path:
         """Returns where segment `number` is, or will be."""
@@ -113,9 +117,11 @@ class Journal:
         """Returns where the joined result is written before it gets its name."""
         return self.folder / f"result{suffix}"
 
-    def begin_publishing(self) -> None:
-        """Notes that from now on files of the result's names are this run's."""
-        write_text(self.folder / PUBLISHING, "")
+    def publish_record(self, path: Path, record: dict) -> None:
+        """Writes the record of the result, through a file of the journal."""
+        temporary = self.folder / "record.json"
+        write_text(temporary, json.dumps(record, indent=1) + "\n")
+        publish_file(temporary, path)
 
     def save_carry(self, number: int, scene: int, carry: dict[int, Array]) -> None:
         """Keeps what segment `number` hands on to the next."""

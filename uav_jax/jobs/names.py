@@ -89,11 +89,21 @@ def distinct_names(sources: list[Path]) -> list[str]:
         proposed = [way(p) if n.casefold() in twins else n for p, n in pairs]
         if len(_repeated(proposed)) < len(twins):
             names = proposed
-    twins = _repeated(names)
-    return [
-        f"{name}_{number + 1}" if name.casefold() in twins else name
-        for number, name in enumerate(names)
-    ]
+    return _numbered(names)
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Names with a number behind those that several sources have."""
+    repeated = _repeated(names)
+    taken, found = {name.casefold() for name in names}, []
+    for name in names:
+        candidate, number = name, 0
+        while candidate.casefold() in repeated or (number and candidate.casefold() in taken):
+            number += 1
+            candidate = f"{name}_{number}"
+        taken.add(candidate.casefold())
+        found.append(candidate)
+    return found
 
 
 def _repeated(names: list[str]) -> set[str]:

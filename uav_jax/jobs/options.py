@@ -35,6 +35,10 @@ class JobOptions:
             raise ValueError(f"height {self.height} is not positive")
         if self.height is not None and self.scale != UPSCALE:
             raise ValueError(f"height {self.height} and scale {self.scale}: give one of them")
+        if set(self.suffix) & set("/\\\0") or self.suffix.startswith("."):
+            raise ValueError(
+                f"save_suffix {self.suffix!r}; expected a word without slashes, no dot first"
+            )
         if not 0 < self.pre_scale <= 1:
             raise ValueError(f"pre_scale {self.pre_scale:g} is outside 0..1")
         if isinstance(self.scenes, str) and self.scenes not in ("auto", "off"):

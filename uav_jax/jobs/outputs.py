@@ -19,6 +19,9 @@ from uav_jax.video.containers import shown
 ROOM = 15
 """Bytes that a result's name leaves for those of its record and of files being written."""
 
+UNFINISHED = "unfinished"
+"""Entry of a record whose files are just getting their names."""
+
 FRAMES_MARKER = ".uav_jax"
 """File in a folder of frames that says that this program made it, and how many frames."""
 
@@ -55,15 +58,28 @@ def read_record(target: Path) -> dict | None:
         values = json.loads(record_path(target).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return values if isinstance(values, dict) and "key_sha256" in values else None
+    if not isinstance(values, dict) or not isinstance(values.get("key_sha256"), str):
+        return None
+    outputs = values.get("outputs")
+    named = isinstance(outputs, list) and all(isinstance(name, str) for name in outputs)
+    return values if named else None
+
+
+def results_in(folder: Path) -> set[str]:
+    """Returns the names of everything in a folder that this program made, by its records there."""
+    found: set[str] = set()
+    for path in folder.iterdir():
+        if path.suffix == ".json" and path.is_file():
+            record = read_record(path.with_name(path.stem))
+            found |= set(record["outputs"]) if record else set()
+        elif path.is_dir() and not path.is_symlink() and _own_frames(path) is not None:
+            found.add(path.name)
+    return found
 
 
 def is_result(path: Path) -> bool:
-    """Whether this program made a file or folder, by the record beside it or the marker inside."""
-    record = read_record(path)
-    if record is not None and path.name in record.get("outputs", [path.name]):
-        return True
-    return path.is_dir() and _own_frames(path) is not None
+    """Whether this program made a file or folder."""
+    return path.parent.is_dir() and path.name in results_in(path.parent)
 
 
 def _own_frames(folder: Path) -> int | None:

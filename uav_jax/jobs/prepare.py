@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from uav_jax.jobs.journal import is_publishing
 from uav_jax.jobs.names import result_stem
 from uav_jax.jobs.options import LARGE, JobOptions
 from uav_jax.jobs.outputs import (
+    UNFINISHED,
     Outputs,
     Sources,
     check_disk,
@@ -22,7 +22,13 @@ from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, output_size
 from uav_jax.provenance import environment, hash_once, hash_paths, hash_values
 from uav_jax.shapes import UPSCALE
-from uav_jax.video.codecs import PNG, check_size, is_video_output, size_for_codec
+from uav_jax.video.codecs import (
+    PNG,
+    check_size,
+    h264_holds,
+    is_video_output,
+    size_for_codec,
+)
 from uav_jax.video.containers import OUTPUT_SUFFIXES, VIDEO_SUFFIXES, shown
 from uav_jax.video.images import IMAGE_SUFFIXES, WITH_ALPHA, check_picture
 from uav_jax.video.probe import probe
@@ -90,14 +96,18 @@ class Job:
 
     def is_publishing(self) -> bool:
         """Whether a run of this job was killed while its finished files got their names."""
-        return is_publishing(self.target, self.key)
+        known = read_record(self.target)
+        same = known is not None and known["key_sha256"] == self.record["key_sha256"]
+        return known is not None and same and UNFINISHED in known
 
     def is_done(self) -> bool:
         """Whether the result is there, made with these settings from this input."""
         known = read_record(self.target)
+        if known is None or UNFINISHED in known:
+            return False
         frames = self.outputs.frames
         there = self.target.exists() and (frames is None or frames.exists())
-        return there and known is not None and known["key_sha256"] == self.record["key_sha256"]
+        return there and known["key_sha256"] == self.record["key_sha256"]
 
 
 def result_size(source: SourceInfo, options: JobOptions) -> tuple[int, int]:
@@ -177,10 +187,11 @@ def _target(source: SourceInfo, output: Path, stem: str, options: JobOptions) ->
     return Outputs(target=target, frames=frames, named=named)
 
 
-def _comparison(outputs: Outputs, source: SourceInfo) -> tuple[Path, ...]:
+def _comparison(outputs: Outputs, source: SourceInfo, size: tuple[int, int]) -> tuple[Path, ...]:
+    """The page, and for videos the split-screen video, which is lossless where H.264 cannot be."""
     target = outputs.target
-    stem = target.name if not target.suffix else target.stem
-    suffix = target.suffix if is_video_output(target) else ".mkv"
+    stem = target.stem if is_named_file(target) else target.name
+    suffix = ".mp4" if h264_holds(*size) else ".mkv"
     page = target.with_name(f"{stem}_compare.html")
     return (
         (page,) if source.kind == "image" else (page, target.with_name(f"{stem}_compare{suffix}"))
@@ -196,7 +207,9 @@ def _check_target(job: Job, sources: Iterable[Sources]) -> None:
     if job.writes_picture:
         check_picture(job.target, height, width)
     else:
-        check_size(job.options.output, height, width, job.form.depth, job.form.alpha)
+        check_size(
+            job.options.output, height, width, job.form.depth, job.form.alpha, job.source.rate
+        )
     if not job.is_done():
         check_disk(folder, job.disk // CERTAIN)
 
@@ -283,8 +296,8 @@ def prepare(
     source = source or probe(path, options.read, lambda count: progress("reading", count, 0))
     stem = result_stem(name or (path.name if path.is_dir() else path.stem), settings, options)
     options = _resolved(source, output, options)
-    outputs = _target(source, output, stem, options)
-    outputs = replace(outputs, comparison=_comparison(outputs, source) if compare else ())
+    outputs, size = _target(source, output, stem, options), result_size(source, options)
+    outputs = replace(outputs, comparison=_comparison(outputs, source, size) if compare else ())
     is_file = source.kind == "video" and options.output.codec != PNG
     suffix = outputs.target.suffix.lower()
     streams = tuple(plan_streams(source, suffix, named=outputs.named)) if is_file else ()
@@ -297,7 +310,7 @@ def prepare(
         settings=settings,
         options=options,
         plan=upscaler.plan(source.frames, *options.model_size(source), settings, cuts=cuts),
-        size=result_size(source, options),
+        size=size,
         form=form,
         streams=streams,
         notes=tuple(_notes(source, options, form, streams)),
@@ -319,6 +332,12 @@ def _with_prompts(
     return replace(settings, **({"prompt": found[0]} if same else {"scene_prompts": found}))
 
 
+def _encoder(job: Job) -> dict[str, str]:
+    """What the encoder is told, defaults included, which may change."""
+    output = job.options.output
+    return {} if output.codec == PNG else output.encoder_options(job.form.alpha)
+
+
 def _record(upscaler: Upscaler, job: Job, cuts: tuple[int, ...]) -> dict:
     """All that the result depends on, and beside it what it was made with."""
     settings = json.loads(json.dumps(asdict(job.settings)))
@@ -329,7 +348,7 @@ def _record(upscaler: Upscaler, job: Job, cuts: tuple[int, ...]) -> dict:
         "settings_sha256": hash_values(settings),
         "weights_sha256": hash_once(upscaler.directory),
         "input_sha256": hash_paths(job.source.files or [job.source.path]),
-        "output": job.options.to_json() | {"size": list(job.size)},
+        "output": job.options.to_json() | {"size": list(job.size), "encoder": _encoder(job)},
     }
     key = json.loads(json.dumps(key))
     return {

@@ -13,6 +13,7 @@ import numpy as np
 from uav_jax.jobs.journal import Journal, discard
 from uav_jax.jobs.options import JobOptions
 from uav_jax.jobs.outputs import (
+    UNFINISHED,
     Sources,
     check_outputs,
     publish_file,
@@ -128,12 +129,12 @@ def run_job(
     if journal.resumed:
         progress("resuming after the last finished segment", 0, 0)
     runner, before = None, job.plan
-    left = [n for n in range(len(job.plan.segments)) if not journal.segment(n).is_file()]
+    left = [n for n in range(len(job.plan.segments)) if not journal.is_finished(n)]
     for number, frames in zip(left, _inputs(job, left), strict=True):
         pause()
-        layout = journal.layout_before(number)
-        before = replace(before, **layout) if layout else before
         if runner is None:
+            tiles = journal.layout_before(number)
+            before = replace(before, **tiles) if tiles else before
             runner = upscaler.runner(before, job.settings, job.source.frames, progress=progress)
         _make_segment(job, journal, runner, number, frames)
     _publish(job, journal)
@@ -152,7 +153,7 @@ def _input(window: FrameWindow, size: tuple[int, int], first: int, last: int) ->
     return _reduced(window.frames(first, last), *size)
 
 
-def _layout(plan: Plan) -> dict[str, int]:
+def _tiles(plan: Plan) -> dict[str, int]:
     return {"tile": plan.tile, "context": plan.context, "rows_at_once": plan.rows_at_once}
 
 
@@ -171,9 +172,9 @@ def _make_segment(
     finished = _finished(job, groups, job.form.depth)
     if job.settings.propagation_steps:
         finished = _then(finished, lambda: journal.save_carry(number, *runner.carried))
-    finished = _then(finished, lambda: journal.save_layout(number, _layout(runner.plan)))
     write = partial(_write_segment, job, journal, number, segment.scene + segment.start)
     consumed_beside(write, finished)
+    journal.finish(number, _tiles(runner.plan))
 
 
 def _write_segment(
@@ -222,27 +223,24 @@ def _publish(job: Job, journal: Journal) -> None:
     if not job.is_publishing():
         own = Sources([job.source.path, *job.source.files])
         check_outputs(job.outputs, [own], overwrite=job.options.overwrite)
-    journal.begin_publishing()
+    # From here on files of these names are known as this program's, also after a kill.
+    journal.publish_record(job.outputs.record, record | {UNFINISHED: True})
     if journal.has_frames():  # not where a run was killed after they had been moved
         place = job.target if job.writes_folder else job.outputs.frames
         assert place is not None
         publish_frames(journal.frames(), place, job.source.frames)
     if finished is not None and finished.is_file():
         publish_file(finished, job.target)
-    write_record(job, record)
+    journal.publish_record(job.outputs.record, record)
     discard(job.target)
-
-
-def write_record(job: Job, record: dict) -> None:
-    """Writes how a result was made beside it."""
-    write_text(job.outputs.record, json.dumps(record, indent=1) + "\n")
 
 
 def note_comparison(job: Job) -> None:
     """Adds the comparison to the record of a result, so that a later run may replace it."""
     record = read_record(job.target) or job.record
     names = dict.fromkeys([*record.get("outputs", []), *(p.name for p in job.outputs.paths)])
-    write_record(job, record | {"outputs": list(names)})
+    text = json.dumps(record | {"outputs": list(names)}, indent=1)
+    write_text(job.outputs.record, text + "\n")
 
 
 def upscale_video(

@@ -19,11 +19,14 @@ PARTIAL = ".partial"
 
 
 def partial_path(path: Path) -> Path:
-    """Returns the hidden neighbour of `path` under which it is written first."""
-    name = f".{path.name}{PARTIAL}"
-    if len(os.fsencode(name)) > LONGEST_NAME:
-        name = f".{os.getpid()}{PARTIAL}"
-    return path.with_name(name)
+    """Creates an empty hidden file beside `path`, under a name that nobody has, and returns it.
+
+    Raises:
+        OSError: The folder is missing or not writable.
+    """
+    handle, name = tempfile.mkstemp(prefix=".", suffix=PARTIAL, dir=path.parent)
+    os.close(handle)
+    return Path(name)
 
 
 @contextmanager
@@ -39,10 +42,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = partial_path(path)
     try:
         yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        _to_disk(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _umask() -> int:
+    """What new files may not allow; `mkstemp` allows less."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until a file's content is on the disk, so that a power cut leaves no empty file."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -80,23 +101,25 @@ def make_own_folder(folder: Path, marker: str) -> None:
     """Creates a folder that `remove_own_folder` may remove later.
 
     Args:
-        folder: Its path. It may exist if it is empty or holds `marker`.
+        folder: Its path. It may exist if it holds `marker`.
         marker: Name of a file inside that says whose folder it is.
 
     Raises:
         ValueError: Something else has this name.
     """
-    if folder.is_symlink() or (folder.exists() and not is_own_folder(folder, marker)):
+    if is_own_folder(folder, marker):
+        return
+    if folder.is_symlink() or folder.exists():
         raise ValueError(f"{folder} exists and was not made by this program; move it away")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / marker).touch()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".", suffix=PARTIAL, dir=folder.parent))
+    (temporary / marker).touch()
+    temporary.rename(folder)
 
 
 def is_own_folder(folder: Path, marker: str) -> bool:
-    """Whether a folder holds `marker`, or nothing at all."""
-    if folder.is_symlink() or not folder.is_dir():
-        return False
-    return (folder / marker).is_file() or not any(folder.iterdir())
+    """Whether a folder holds `marker`."""
+    return not folder.is_symlink() and (folder / marker).is_file()
 
 
 def remove_own_folder(folder: Path, marker: str) -> None:

@@ -226,8 +226,15 @@ class OutputFormat:
             )
 
 
-def check_size(output: OutputFormat, height: int, width: int, depth: int, alpha: bool) -> None:
-    """Raises `ValueError` where an encoder cannot hold frames of this size.
+def check_size(
+    output: OutputFormat,
+    height: int,
+    width: int,
+    depth: int,
+    alpha: bool,
+    rate: Fraction = Fraction(25),
+) -> None:
+    """Raises `ValueError` where an encoder cannot hold frames of this size and rate.
 
     Known limits are named; then the encoder itself is opened.
     """
@@ -249,15 +256,22 @@ def check_size(output: OutputFormat, height: int, width: int, depth: int, alpha:
     context = cast(av.VideoCodecContext, av.CodecContext.create(codec.encoder, "w"))
     context.width, context.height = width, height
     context.pix_fmt = output.pixel_format(depth, alpha)
-    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    context.time_base, context.framerate = 1 / rate, rate
     context.options = quiet(output, output.encoder_options(alpha))
     try:
         context.open()
     except (FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(
-            f"codec {output.codec} refuses {width}x{height}: {reason}; use another --codec"
+            f"codec {output.codec} refuses {width}x{height} at {float(rate):g} frames a second: "
+            f"{reason}; use another --codec"
         ) from error
+
+
+def h264_holds(height: int, width: int) -> bool:
+    """Whether H.264 can hold frames of this size."""
+    codec = CODECS["h264"]
+    return height <= codec.highest and width <= codec.widest and height % 2 == width % 2 == 0
 
 
 def quiet(output: OutputFormat, options: dict[str, str]) -> dict[str, str]:

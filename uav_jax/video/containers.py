@@ -41,7 +41,7 @@ def open_input(path: Path) -> InputContainer:
     """
     check_regular_file(path)
     try:
-        return av.open(file_url(path), options=dict(SAFE))
+        return av.open(file_url(path), options=dict(SAFE), metadata_errors="surrogateescape")
     except (FFmpegError, UnicodeError) as error:
         raise unreadable(path, error) from error
 
@@ -50,6 +50,19 @@ def unreadable(path: Path, error: Exception) -> ValueError:
     """Returns the message for a file that FFmpeg cannot read."""
     reason = getattr(error, "strerror", None) or error
     return ValueError(f"{shown(path)} cannot be read as a video: {reason}")
+
+
+def readable_tags(metadata: dict[str, str]) -> dict[str, str]:
+    """Returns a file's tags as text; bytes that are not UTF-8 are taken for Windows-1252."""
+
+    def text(value: str) -> str:
+        data = value.encode("utf-8", "surrogateescape")
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return data.decode("cp1252", "replace")
+
+    return {text(name): text(value) for name, value in metadata.items()}
 
 
 def shown(path: Path | str) -> str:

@@ -6,6 +6,13 @@ from fractions import Fraction
 import av
 from av.error import FFmpegError
 
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+"""Samples a second that AAC is written with; others become 48,000."""
+
+
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+"""By number of channels; others are mixed down to stereo."""
+
 
 class SubtitleConverter:
     """Text subtitles in another text format; `stream` is the result's."""
@@ -35,16 +42,17 @@ class SubtitleConverter:
 
 
 class AudioConverter:
-    """Sound in another codec at 48 kHz; `stream` is the result's."""
+    """Sound in another codec; `stream` is the result's."""
 
     def __init__(self, out, source, codec: str):
         self._source = source.codec_context
-        layout = self._source.layout.name if self._source.channels in (1, 2, 6, 8) else "stereo"
-        self.stream = out.add_stream(codec, rate=48000)
+        layout = LAYOUTS.get(self._source.channels, "stereo")  # not every file names its layout
+        rate = self._source.rate if codec == "aac" and self._source.rate in AAC_RATES else 48000
+        self.stream = out.add_stream(codec, rate=rate)
         self.stream.codec_context.layout = layout
         self.stream.codec_context.bit_rate = 96000 * max(1, self._source.channels)
         self._resampler = av.AudioResampler(
-            format=self.stream.codec_context.format, layout=layout, rate=48000
+            format=self.stream.codec_context.format, layout=layout, rate=rate
         )
 
     def convert(self, packet: av.Packet) -> Iterator[av.Packet]:

@@ -65,12 +65,17 @@ def decode_packet(packet: av.Packet) -> tuple[list[av.VideoFrame], int]:
             frames += packet.decode()
             break
         except FFmpegError as error:
-            if isinstance(error, NothingMore):
+            if isinstance(error, NothingMore) or _repeats_a_frame(packet):
                 break
             failures += 1
             if packet.size:
                 break
     return frames, failures
+
+
+def _repeats_a_frame(packet: av.Packet) -> bool:
+    """Whether a packet is empty but has a time, as Theora's for "the same picture again"."""
+    return not packet.size and packet.pts is not None
 
 
 def raw_frames(path: Path, seek_to: int | None = None) -> Iterator[av.VideoFrame]:

@@ -34,7 +34,7 @@ def probe_images(
     chosen = _in_part(files, options.part, rate)
     if not chosen:
         raise ValueError(f"{shown(path)} has {len(files)} frames and none in the part asked for")
-    meter, shape, bits, alpha = ChangeMeter(), None, 8, False
+    meter, shape, bits, alpha, notes = ChangeMeter(), None, 8, False, []
     for number, file in enumerate(chosen):
         picture = read_picture(file)
         shape = shape or picture.pixels.shape[:2]
@@ -46,6 +46,8 @@ def probe_images(
             )
         bits = max(bits, 16 if picture.pixels.dtype == np.uint16 else 8)
         alpha = alpha or picture.has_alpha
+        if picture.frames > 1:
+            notes.append(f"{shown(file.name)} holds {picture.frames} pictures; the first is used")
         meter.add(to_8_bit(picture.opaque()))
         watch(number + 1)
     assert shape is not None
@@ -63,6 +65,7 @@ def probe_images(
         alpha=alpha,
         changes=tuple(meter.changes),
         files=tuple(chosen),
+        notes=tuple(notes),
     )
 
 

@@ -4,6 +4,7 @@ import io
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -45,6 +46,7 @@ class Picture:
     pixels: Pixels
     profile: bytes | None = None  # ICC; None: sRGB
     exif: bytes | None = None  # without the orientation, which is applied
+    frames: int = 1  # pictures in the file, of which this is the first
 
     @property
     def has_alpha(self) -> bool:
@@ -118,20 +120,36 @@ def _opened(path: Path, work: Callable):
 
 
 def _converted(path: Path, image: Image.Image, keep_profile: bool) -> Picture:
+    frames = getattr(image, "n_frames", 1)
     deep = _bits(image) > 8
     profile = image.info.get("icc_profile")
     upright = ImageOps.exif_transpose(image)
     exif = upright.getexif().tobytes() if upright.getexif() else None
-    if deep and image.mode in ("RGB", "RGBA"):
-        return Picture(pixels=_deep_pixels(path, image), profile=profile, exif=exif)
-    if deep:
-        grey = np.clip(np.asarray(upright, np.int64), 0, 65535).astype(np.uint16)
-        return Picture(pixels=np.repeat(grey[..., None], 3, 2), exif=exif)
-    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        return Picture(pixels=np.array(upright.convert("RGBA")), profile=profile, exif=exif)
-    kept = profile if keep_profile and upright.mode == "RGB" else None
-    rgb = upright.convert("RGB") if kept else _srgb(upright, profile)
-    return Picture(pixels=np.array(rgb), profile=kept, exif=exif)
+    if image.mode == "F" or (deep and image.mode not in ("RGB", "RGBA")):
+        return Picture(pixels=_deep_grey(path, upright), exif=exif, frames=frames)
+    if deep and (keep_profile or not profile):
+        kept = profile if keep_profile else None
+        pixels = _deep_pixels(path, image)
+        return Picture(pixels=pixels, profile=kept, exif=exif, frames=frames)
+    has_alpha = upright.mode in ("RGBA", "LA", "PA", "La", "RGBa")
+    if has_alpha or "transparency" in image.info:
+        upright = upright.convert("RGBA")
+    kept = profile if keep_profile and upright.mode in ("RGB", "RGBA") else None
+    rgb = upright if kept else _srgb(upright, profile)
+    return Picture(pixels=np.array(rgb), profile=kept, exif=exif, frames=frames)
+
+
+def _deep_grey(path: Path, image: Image.Image) -> Pixels:
+    """Grey pictures of 16 bits, or of floating-point values from 0 to 1."""
+    values = np.asarray(image, np.float64)
+    if image.mode == "F":
+        values = values * 65535
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(
+            f"its values reach from {values.min():g} to {values.max():g}; expected 16 bits, or "
+            "floating-point values from 0 to 1"
+        )
+    return np.repeat(np.rint(values).astype(np.uint16)[..., None], 3, 2)
 
 
 def _bits(image: Image.Image) -> int:
@@ -141,7 +159,9 @@ def _bits(image: Image.Image) -> int:
     if image.format == "TIFF":
         bits = image.tag_v2.get(258, (8,))  # pyright: ignore[reportAttributeAccessIssue]
         return max(bits) if isinstance(bits, tuple) else int(bits)
-    return 16 if any("16" in str(tile[3]) for tile in getattr(image, "tile", ())) else 8
+    tiles = getattr(image, "tile", ())
+    modes = [args if isinstance(args, str) else args[0] for *_, args in tiles if args]
+    return 16 if image.format == "PNG" and any("16" in str(mode) for mode in modes) else 8
 
 
 def _deep_pixels(path: Path, image: Image.Image) -> Pixels:
@@ -157,7 +177,11 @@ def _deep_pixels(path: Path, image: Image.Image) -> Pixels:
 
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The picture in sRGB, by its profile where that can be used."""
+    """The picture in sRGB, by its profile where that can be used; alpha is kept."""
+    if image.mode == "RGBA":
+        rgb = _srgb(image.convert("RGB"), profile)
+        rgb.putalpha(image.getchannel("A"))
+        return rgb
     if profile and image.mode in ("RGB", "CMYK", "L"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -189,7 +213,8 @@ def write_picture(path: Path, picture: Picture, suffix: str | None = None) -> No
     suffix = (suffix or path.suffix).lower()
     pixels = picture.pixels if suffix in WITH_ALPHA else picture.opaque()
     if pixels.dtype == np.uint16 and suffix in DEEP:
-        path.write_bytes(_encoded(pixels, "png" if suffix == ".png" else "tiff"))
+        data = _encoded(pixels, "png" if suffix == ".png" else "tiff")
+        path.write_bytes(_with_profile(data, picture.profile) if suffix == ".png" else data)
         return
     extra = {"icc_profile": picture.profile, "exif": picture.exif}
     extra = {name: value for name, value in extra.items() if value and suffix != ".bmp"}
@@ -197,6 +222,17 @@ def write_picture(path: Path, picture: Picture, suffix: str | None = None) -> No
     Image.fromarray(to_8_bit(pixels)).save(
         path, format=kind, **SAVE_OPTIONS.get(suffix, {}), **extra
     )
+
+
+def _with_profile(data: bytes, profile: bytes | None) -> bytes:
+    """A PNG file with an ICC profile (the chunk iCCP behind the header)."""
+    if not profile:
+        return data
+    content = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
+    length = (len(content) - 4).to_bytes(4, "big")
+    chunk = length + content + zlib.crc32(content).to_bytes(4, "big")
+    header = 8 + 25  # the signature and the chunk IHDR
+    return data[:header] + chunk + data[header:]
 
 
 def _encoded(pixels: Pixels, encoder: str) -> bytes:

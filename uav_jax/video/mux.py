@@ -15,7 +15,14 @@ from uav_jax.runtime.files import atomic_path
 from uav_jax.video.clock import Clock
 from uav_jax.video.codecs import CODECS
 from uav_jax.video.color import LIMITED
-from uav_jax.video.containers import BYTE_EXACT, format_name, open_input, open_output, shown
+from uav_jax.video.containers import (
+    BYTE_EXACT,
+    format_name,
+    open_input,
+    open_output,
+    readable_tags,
+    shown,
+)
 from uav_jax.video.convert import AudioConverter, SubtitleConverter
 from uav_jax.video.source import SourceInfo
 from uav_jax.video.streams import COVERS, StreamPlan, plan_streams
@@ -58,7 +65,8 @@ class Others:
             added = out.add_stream_from_template(stream, opaque=True)
             self._copied[stream.index] = added
         added.disposition = stream.disposition
-        kept = {k: v for k, v in stream.metadata.items() if not k.startswith(STALE_TAGS)}
+        tags = readable_tags(stream.metadata)
+        kept = {k: v for k, v in tags.items() if not k.startswith(STALE_TAGS)}
         added.metadata.update(kept)
 
     def packets(self) -> Iterator[av.Packet]:
@@ -88,7 +96,8 @@ class Others:
         length = (packet.duration or 0) * base
         recording = self._clock.recording(packet.stream.index, start, start + length)
         offsets = self._source.offsets
-        moved = offsets[min(recording, len(offsets) - 1)]
+        joined = packet.stream.index in self._source.joined_streams
+        moved = offsets[min(recording, len(offsets) - 1)] if joined else Fraction(0)
         if self._cut_to_part:
             start, end = start + moved, start + moved + length
             first, last = self._source.span()

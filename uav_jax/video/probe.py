@@ -16,7 +16,7 @@ from av.stream import Disposition
 
 from uav_jax.video.clock import Clock
 from uav_jax.video.color import HDR, ColorTags, bit_depth, has_alpha, output_tags
-from uav_jax.video.containers import open_input, shown, unreadable
+from uav_jax.video.containers import open_input, readable_tags, shown, unreadable
 from uav_jax.video.decode import decode_packet, picture_stream
 from uav_jax.video.image_sequence import probe_images
 from uav_jax.video.images import IMAGE_SUFFIXES, image_files
@@ -128,8 +128,24 @@ class _VideoProbe:
         start = Fraction(self.container.start_time, av.time_base)
         return own if abs(own - start) < Fraction(1, 1000) else start
 
+    @property
+    def recordings(self) -> int:
+        """How many recordings were joined to this file."""
+        return len(self.clock.offsets(self.stream.index))
+
     def run(self) -> SourceInfo:
+        """Reads the file, from its start where seeking may have passed the part's first frame."""
         seek_to = self._seek()
+        self._read()
+        if seek_to is not None and not self.found.before:
+            seek_to, self.found = None, _Found()
+            self.clock = Clock(self.container.format.name)
+            self.container.seek(0)
+            self._read()
+        self._check_found()
+        return self._result(seek_to)
+
+    def _read(self) -> None:
         others = [*self.container.streams.audio, *self.container.streams.subtitles]
         wanted = [s for s in others if s.codec_context is not None]
         for packet in self.container.demux(self.stream, *wanted):
@@ -139,14 +155,13 @@ class _VideoProbe:
             elif not self._take(packet):
                 self.found.complete = False
                 break
-        self._check_found()
-        return self._result(seek_to)
 
     def _seek(self) -> int | None:
         """Moves to the keyframe before the part, where that is exact; returns where to."""
-        start = self.options.part.start
+        start, stop = self.options.part.start, self.options.part.stop
         exact = self.container.format.name in SEEKABLE
-        if start is None or start.seconds is None or not exact or start.seconds < 10:
+        counted = stop is not None and stop.frame is not None  # frames count from the start
+        if start is None or start.seconds is None or not exact or counted or start.seconds < 10:
             return None
         target = int((self.zero + start.seconds) / self.base)
         self.container.seek(target, stream=self.stream)
@@ -170,7 +185,7 @@ class _VideoProbe:
         for frame in frames:
             number = self.found.before + len(self.found.pts)
             recording = self._recording(frame)
-            seconds = self._seconds(frame, number)
+            seconds = self._seconds(frame, number, recording)
             part = self.options.part
             if part.stop is not None and part.stop.reached(number, seconds):
                 return False
@@ -189,10 +204,12 @@ class _VideoProbe:
         length = (frame.duration or 0) * self.base or 1 / self.rate
         return self.clock.recording(self.stream.index, start, start + length)
 
-    def _seconds(self, frame: av.VideoFrame, number: int) -> Fraction:
+    def _seconds(self, frame: av.VideoFrame, number: int, recording: int) -> Fraction:
+        """When a frame is shown, counted from the start of the (joined) file."""
         if frame.pts is None:
             return number / self.rate
-        return frame.pts * self.base - self.zero
+        moved = self.clock.offsets(self.stream.index)[recording] if recording else Fraction(0)
+        return frame.pts * self.base - self.zero + moved
 
     def _add(self, frame: av.VideoFrame, recording: int) -> None:
         found = self.found
@@ -244,7 +261,7 @@ class _VideoProbe:
         height, width = found.size[:: -1 if found.orientation.swaps_sides else 1]
         shape = Fraction(stream.sample_aspect_ratio or 1)
         shape = shape if shape > 0 else Fraction(1)
-        offsets = self.clock.offsets()
+        offsets = self.clock.offsets(self.stream.index)
         pts, time_base = rising_times(self._moved(offsets), self.base, self.rate)
         trc = HDR.get(int(stream.codec_context.color_trc))
         return SourceInfo(
@@ -264,12 +281,13 @@ class _VideoProbe:
             interlaced=interlaced and self.options.deinterlace == "auto",
             high_dynamic_range=trc,
             streams=_other_streams(self.container, stream),
-            metadata=dict(self.container.metadata),
+            metadata=readable_tags(dict(self.container.metadata)),
             changes=tuple(found.meter.changes),
             damaged=found.damaged,
             first=found.before,
             seek_to=seek_to,
             offsets=offsets,
+            joined_streams=self.clock.joined(self.stream.index),
             notes=tuple(self._notes(truncated, interlaced, trc)),
         )
 
@@ -289,7 +307,7 @@ class _VideoProbe:
         elif declared is None and self.found.complete:
             length = Fraction(self.container.duration or 0, av.time_base)
             end = self.found.end - self.zero
-            if length and end < length - Fraction(SECONDS) and len(self.clock.offsets()) == 1:
+            if length and end < length - Fraction(SECONDS) and self.recordings == 1:
                 missing = f"it ends at {float(end):.2f} s of {float(length):.2f} s"
         if missing and not self.options.allow_truncated:
             raise ValueError(
@@ -308,8 +326,8 @@ class _VideoProbe:
             yield "interlaced, and left as it is"
         if found.damaged:
             yield f"damaged: {found.damaged} packets could not be decoded and are left out"
-        if len(self.clock.offsets()) > 1:
-            yield f"joined: {len(self.clock.offsets())} recordings are put on one timeline"
+        if self.recordings > 1:
+            yield f"joined: {self.recordings} recordings are put on one timeline"
         if transfer and self.options.hdr == "tonemap":
             yield f"high dynamic range ({transfer}): tone-mapped to BT.709"
         elif transfer:

@@ -36,8 +36,8 @@ class ReadOptions:
             raise ValueError(f"hdr {self.hdr!r}; expected refuse, keep or tonemap")
         if self.deinterlace not in ("auto", "off"):
             raise ValueError(f"deinterlace {self.deinterlace!r}; expected auto or off")
-        if self.rate is not None and not 0 < self.rate <= 1000:
-            raise ValueError(f"fps {float(self.rate):g} is outside 0..1000")
+        if self.rate is not None and not Fraction(1, 100) <= self.rate <= 1000:
+            raise ValueError(f"fps {self.rate} is outside 0.01..1000")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,8 @@ class SourceInfo:
     damaged: int = 0  # packets that could not be decoded and were passed over
     first: int = 0  # frames that decoding gives before the part's first one
     seek_to: int | None = None  # timestamp that decoding starts from; None: the file's start
-    offsets: tuple[Fraction, ...] = (Fraction(0),)  # seconds; of the parts of a joined file
+    offsets: tuple[Fraction, ...] = (Fraction(0),)  # seconds; of the recordings of a joined file
+    joined_streams: tuple[int, ...] = ()  # those that restart with the pictures
     notes: tuple[str, ...] = ()  # what a user should know, a line each
     files: tuple[Path, ...] = ()  # the pictures of a folder of frames, or the picture itself
 
@@ -156,5 +157,5 @@ class SourceInfo:
             )
             return
         for file in self.files:
-            picture = read_picture(file, deep=self.bits > 8)
+            picture = read_picture(file, deep=self.bits > 8, keep_profile=self.kind == "image")
             yield picture.pixels if keep_alpha and self.alpha else picture.opaque()

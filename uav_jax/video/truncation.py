@@ -16,7 +16,11 @@ SECONDS = 0.5
 """A file without a declared length that ends this much before its duration has broken off."""
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
-_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"uuid"}
+_BOXES = {
+    *(b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"uuid"),
+    *(b"mfra", b"sidx", b"ssix", b"meta", b"pdin", b"prft", b"emsg", b"udta", b"PICT"),
+}
+"""Boxes at the top of a file; other bytes at its end belong to no box."""
 
 
 def declared_size(path: Path) -> int | None:
@@ -53,7 +57,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[int]:
         length, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length < 8 or not kind.isascii():  # 0: to the end of the file; else no box
+        if length < 8 or kind not in _BOXES:  # 0: to the end of the file
             return
         yield (at := at + length)
 

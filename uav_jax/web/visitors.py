@@ -62,8 +62,7 @@ class Visitors:
             if secret is None or secret not in self._known:
                 secret = secrets.token_urlsafe(32)
                 folder = self.root / hashlib.sha256(secret.encode()).hexdigest()[:32]
-                folder.mkdir(mode=0o700, parents=True)
-                make_own_folder(folder, MARKER)
+                make_own_folder(folder, MARKER)  # for this user alone
                 self._known[secret] = Visitor(folder)
             visitor = self._known[secret]
             visitor.seen = time.monotonic()
