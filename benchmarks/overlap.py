@@ -22,7 +22,7 @@ from uav_jax.cli import main as infer
 
 FRAMES, HEIGHT, WIDTH = 96, 32, 48
 PERIOD = 0.005
-WAITS = {"_handed_over": "waits for writing", "made_ahead": "waits for reading"}
+WAITS = {"_handed_over": "waits for writing", "prefetched": "waits for reading"}
 """Functions in which the computing thread does nothing but wait."""
 
 WORKING = {"read": "_input", "write": "encode_segment"}

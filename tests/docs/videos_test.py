@@ -59,4 +59,4 @@ def test_the_table_of_codecs_is_that_of_the_program():
         assert bits == ", ".join(map(str, codec.formats))
         assert bool(alpha) == bool(codec.alpha_formats)
         assert crf == (f"0-{codec.highest_crf} ({codec.crf})" if codec.crf else "")
-        assert largest == f"{codec.widest}x{codec.highest}"
+        assert largest == f"{codec.max_width}x{codec.max_height}"

@@ -167,7 +167,7 @@ def test_alpha_is_over_black_unless_the_codec_keeps_it(infer, cases, tmp_path):
     with Image.open(tmp_path / f"alpha{NAME}" / "0001.png") as image:
         assert image.mode == "RGBA" and abs(image.getpixel((128, 96))[3] - 128) < 3
     said = infer("-i", cases / "alpha.mov", "-o", tmp_path / "k", "--alpha", "keep")
-    assert said.status == 2 and "cannot hold alpha; use --codec prores, ffv1 or png" in said.last
+    assert said.status == 2 and "cannot hold alpha; use --codec prores, ffv1, png" in said.last
 
 
 def test_what_a_codec_cannot_hold_is_said_before_anything_is_computed(infer, cases, tmp_path):
@@ -484,11 +484,7 @@ def test_a_suffix_leads_to_no_other_folder(infer, cases, tmp_path, suffix):
 
 
 def test_rates_that_cannot_be_are_refused(infer, cases, tmp_path):
-    for rate, message in (
-        ("1e-30", "outside 0.01..1000"),
-        ("0.0000001", "outside"),
-        ("1e9", "out"),
-    ):
+    for rate in ("1e-30", "0.0000001", "1e9"):
         said = infer("-i", cases / "shot", "-o", tmp_path / "x.mp4", "--fps", rate)
         assert said.status == 2 and "is outside 0.01..1000" in said.last
     said = infer("-i", cases / "shot", "-o", tmp_path / "x.mp4", "--fps", 300, "--codec", "av1")

@@ -166,5 +166,5 @@ def test_the_record_is_json_and_names_its_files(upscaler, clip, tmp_path):
     job = job_of(upscaler, clip, tmp_path / "out.mkv")
     run_job(upscaler, job, silent)
     record = json.loads(job.outputs.record.read_text())
-    assert record["outputs"] == ["out.mkv"] and record["format"] == preparing.FORMAT
+    assert record["outputs"] == ["out.mkv"] and record["format"] == preparing.RESULT_VERSION
     assert record["input"] == "clip.mkv" and record["scene_cuts"] == []

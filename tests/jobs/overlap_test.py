@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from uav_jax.jobs.overlap import AHEAD, Abandoned, consumed_beside, made_ahead
+from uav_jax.jobs.overlap import QUEUE_SIZE, ProducerFailed, consume_in_thread, prefetched
 
 
 def test_items_arrive_in_order_and_are_made_while_others_are_used():
@@ -21,10 +21,10 @@ def test_items_arrive_in_order_and_are_made_while_others_are_used():
             time.sleep(0.002)
             used.append(n)
 
-    consumed_beside(consume, items())
+    consume_in_thread(consume, items())
     assert used == list(range(20))
     assert any(n > already for n, already in made), "nothing was made ahead"
-    assert all(n - already <= AHEAD + 2 for n, already in made), "too much was made ahead"
+    assert all(n - already <= QUEUE_SIZE + 2 for n, already in made), "too much was made ahead"
 
 
 def test_a_failure_of_the_maker_abandons_the_user():
@@ -37,12 +37,12 @@ def test_a_failure_of_the_maker_abandons_the_user():
     def consume(items):
         try:
             seen.extend(items)
-        except Abandoned:
+        except ProducerFailed:
             seen.append("abandoned")
             raise
 
     with pytest.raises(KeyboardInterrupt):
-        consumed_beside(consume, items())
+        consume_in_thread(consume, items())
     assert seen == ["abandoned"] or seen == [1, "abandoned"]
     assert not [t for t in threading.enumerate() if t.name.startswith("write")]
 
@@ -62,7 +62,7 @@ def test_a_failure_of_the_user_stops_the_maker(after):
                 raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        consumed_beside(consume, items())
+        consume_in_thread(consume, items())
     assert len(made) < 1000
 
 
@@ -80,9 +80,9 @@ def test_one_value_is_made_ahead_and_failures_come_where_they_belong():
             yield lambda n=n: call(n)
 
     with pytest.raises(ValueError, match="three"):
-        for value in made_ahead(calls()):
+        for value in prefetched(calls()):
             time.sleep(0.01)
             used.append(value)
             assert len(begun) <= value + 2
     assert used == [0, 1, 2]
-    assert list(made_ahead([])) == []
+    assert list(prefetched([])) == []

@@ -204,7 +204,11 @@ def _add_output_arguments(p: argparse.ArgumentParser) -> None:
         action="store_true",
         help="replace results of this program, and the file that -o names",
     )
-    g.add_argument("--compare", action="store_true", help="also a video and a page of both")
+    g.add_argument(
+        "--compare",
+        action="store_true",
+        help="also write a side-by-side video and a comparison page",
+    )
     g.add_argument("--save_image", action="store_true", help="also write the frames as PNG")
     g.add_argument("--save_suffix", default="", help="appended to the names of the results")
 
@@ -223,4 +227,6 @@ def _add_program_arguments(p: argparse.ArgumentParser) -> None:
     g.add_argument("--quiet", action="store_true", help="print errors only")
     g.add_argument("--log", metavar="FILE", help="append what is printed to a file")
     g.add_argument("--version", action="version", version=f"uav_jax {version('uav_jax')}")
-    g.add_argument("--no_llava", action="store_true", help=argparse.SUPPRESS)  # we never caption
+    g.add_argument(
+        "--no_llava", action="store_true", help=argparse.SUPPRESS
+    )  # of the published script; ignored

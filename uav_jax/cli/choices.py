@@ -63,7 +63,8 @@ def prompts_of(options: argparse.Namespace, announce=lambda line: None) -> Promp
     if options.prompt is not None:
         return None
     name = options.caption_model
-    load = (lambda: _captioner(name)) if options.caption == "auto" else None
+    wanted = options.caption == "auto" and not options.plan  # a plan writes nothing
+    load = (lambda: _captioner(name)) if wanted else None
     return partial(scene_prompts, captioner=load, announce=announce)
 
 

@@ -23,7 +23,7 @@ from uav_jax.jobs.folder import (
 )
 from uav_jax.jobs.inputs import Input, Inputs, find_inputs
 from uav_jax.jobs.names import distinct_names
-from uav_jax.jobs.outputs import Sources, writable_folder
+from uav_jax.jobs.outputs import Sources, check_folder
 from uav_jax.jobs.prepare import Job, check_output_name, is_named_file, prepare
 from uav_jax.jobs.video import note_comparison
 from uav_jax.pipeline.upscale import Upscaler
@@ -121,7 +121,7 @@ class Batch:
             raise ValueError(
                 f"{count} videos cannot go into one file {shown(self.output)}; give a folder"
             )
-        writable_folder(self.output)
+        check_folder(self.output)
         self._sources.check(summary_path(self.output))
         if self.options.plan:
             return self._plan_all()

@@ -16,6 +16,7 @@ from typing import Literal
 from uav_jax.jobs.claims import take
 from uav_jax.jobs.inputs import Input
 from uav_jax.jobs.journal import discard
+from uav_jax.jobs.outputs import writable_folder
 from uav_jax.jobs.video import Job, run_job
 from uav_jax.pipeline.runner import Progress
 from uav_jax.pipeline.upscale import Upscaler
@@ -57,7 +58,7 @@ def claimed(upscaler: Upscaler, job: Job, progress: Progress) -> Outcome:
     """Does a job unless it is done, or another process is at it. Raises what `run_job` raises."""
     source = job.source.path
     frames = job.source.frames
-    claim = take(job.target.parent, job.target.name)
+    claim = take(writable_folder(job.target.parent), job.target.name)
     if claim is None:
         return Outcome(source, "elsewhere", job.target)
     with claim:
@@ -147,6 +148,6 @@ def summary_path(folder: Path) -> Path:
 
 def write_summary(outcomes: Sequence[Outcome], folder: Path) -> Path:
     """Writes `summary.json` into the folder of the results; returns its path."""
-    path = summary_path(folder)
+    path = summary_path(writable_folder(folder))
     write_text(path, json.dumps([o.to_json() for o in outcomes], indent=1) + "\n")
     return path

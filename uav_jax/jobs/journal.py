@@ -1,4 +1,4 @@
-"""What is done of a result, kept beside where it will be, so that a killed run resumes.
+"""Finished segments of a result, stored beside it so that an interrupted run resumes.
 
 A hidden folder holds `key.json` (what the result depends on, and where its segments are cut), one
 file for each finished segment with the tiles it was made with, and what its last frames hand on.

@@ -13,8 +13,8 @@ from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.runtime.files import LONGEST_NAME
 from uav_jax.shapes import UPSCALE
 
-ROOM = 24
-"""Bytes that a name leaves for suffixes and hidden companions."""
+ROOM = 32
+"""Bytes that a name leaves for `_compare.html` and the names of records."""
 
 _PATTERN = re.compile(r"_n\d+_g[\d.]+_s\d+(_.*)?")
 
@@ -24,8 +24,9 @@ def result_stem(name: str, settings: UpscaleSettings, options: JobOptions) -> st
 
     Args:
         name: Of the source, without its suffix.
-        settings: Those of the model.
-        options: What differs from the defaults is part of the name.
+        settings: Noise level, guidance, steps and propagation steps are named.
+        options: Scale or height, pre-scale, part, codec and suffix are named where they are not the
+            default.
     """
     words = [f"n{settings.noise_level}", f"g{settings.guidance_scale:g}"]
     words.append(f"s{settings.inference_steps}")

@@ -138,7 +138,11 @@ def _plain(path: Path) -> str:
 
 
 def check_outputs(
-    outputs: Outputs, sources: Iterable[Sources], *, overwrite: bool, settled: bool = False
+    outputs: Outputs,
+    sources: Iterable[Sources],
+    *,
+    overwrite: bool,
+    already_published: bool = False,
 ) -> None:
     """Refuses to write where something of the user's is.
 
@@ -147,7 +151,7 @@ def check_outputs(
         sources: Every input of the run, and what is read beside them.
         overwrite: Whether results of this program, and the file that the user named, may be
             replaced.
-        settled: What is at the place of target and frames is this very result.
+        already_published: What is at the place of target and frames is this very result.
 
     Raises:
         ValueError: A path is a source, holds one, is taken, or has too long a name.
@@ -164,7 +168,7 @@ def check_outputs(
             part.check(path)
     _check_record(outputs)
     record = read_record(outputs.target) or {}
-    for path in outputs.comparison if settled else outputs.paths:
+    for path in outputs.comparison if already_published else outputs.paths:
         if path.exists() or path.is_symlink():
             derived = path in outputs.comparison  # replaced whenever its result is shown
             _check_taken(path, outputs, record, overwrite=overwrite or derived)
@@ -226,18 +230,30 @@ def publish_frames(made: Path, target: Path, count: int) -> None:
     made.rmdir()
 
 
-def writable_folder(folder: Path) -> Path:
-    """Creates a folder.
+def check_folder(folder: Path) -> Path:
+    """Checks that a folder is writable, or can be created, without creating it.
+
+    Returns:
+        The nearest folder above it that exists.
 
     Raises:
-        ValueError: That is not possible, or nothing can be written there.
+        ValueError: A file is in the way, or nothing can be written there.
     """
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists() or p.is_symlink())
+    if not existing.is_dir():
+        raise ValueError(f"cannot create folder {shown(folder)}: {shown(existing)} is no folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"folder {shown(existing)} is not writable")
+    return existing
+
+
+def writable_folder(folder: Path) -> Path:
+    """Creates a folder; `ValueError` where that is not possible or it is not writable."""
+    check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"cannot create folder {shown(folder)}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"folder {shown(folder)} is not writable")
     return folder
 
 

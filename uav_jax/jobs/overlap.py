@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-AHEAD = 6
-"""Frames that are finished and not written yet."""
+QUEUE_SIZE = 6
+"""Finished frames that wait to be written."""
 
 LOOK_SECONDS = 0.2
 """Between two looks at whether the other side still lives."""
@@ -17,16 +17,16 @@ LOOK_SECONDS = 0.2
 _END, _STOP = object(), object()
 
 
-class Abandoned(Exception):
-    """What makes the items failed; nothing more comes."""
+class ProducerFailed(Exception):
+    """The producer failed; no more items follow."""
 
 
-def consumed_beside(consume: Callable[[Iterator[Item]], None], items: Iterable[Item]) -> None:
+def consume_in_thread(consume: Callable[[Iterator[Item]], None], items: Iterable[Item]) -> None:
     """``consume(items)`` on a thread of its own, while the next items are made here.
 
-    What fails on either side ends both: ``consume`` then gets ``Abandoned`` from its iterator.
+    What fails on either side ends both: ``consume`` then gets ``ProducerFailed`` from its iterator.
     """
-    handed: Queue = Queue(AHEAD)
+    handed: Queue = Queue(QUEUE_SIZE)
     with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
         done = pool.submit(consume, _taken(handed))
         last = _STOP
@@ -43,7 +43,7 @@ def consumed_beside(consume: Callable[[Iterator[Item]], None], items: Iterable[I
 def _taken(handed: Queue) -> Iterator[Any]:
     while (item := handed.get()) is not _END:
         if item is _STOP:
-            raise Abandoned
+            raise ProducerFailed
         yield item
 
 
@@ -58,7 +58,7 @@ def _handed_over(handed: Queue, item: object, done: Future) -> bool:
     return False
 
 
-def made_ahead(calls: Iterable[Callable[[], Value]]) -> Iterator[Value]:
+def prefetched(calls: Iterable[Callable[[], Value]]) -> Iterator[Value]:
     """The calls' values in order, the next one made on a thread while one is used."""
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
         coming = None

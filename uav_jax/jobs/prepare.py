@@ -12,9 +12,9 @@ from uav_jax.jobs.outputs import (
     Outputs,
     Sources,
     check_disk,
+    check_folder,
     check_outputs,
     read_record,
-    writable_folder,
 )
 from uav_jax.pipeline.plan import Plan
 from uav_jax.pipeline.runner import Progress
@@ -23,7 +23,10 @@ from uav_jax.pipeline.upscale import Upscaler, output_size
 from uav_jax.provenance import environment, hash_once, hash_paths, hash_values
 from uav_jax.shapes import UPSCALE
 from uav_jax.video.codecs import (
+    ALPHA_CODECS,
+    CODECS,
     PNG,
+    PNG_BYTES_PER_PIXEL,
     check_size,
     h264_holds,
     is_video_output,
@@ -37,15 +40,10 @@ from uav_jax.video.source import SourceInfo
 from uav_jax.video.streams import StreamPlan, automatic_suffix, plan_streams
 from uav_jax.video.write import SegmentFormat
 
-FORMAT = 1
+RESULT_VERSION = 1
 """Rises when the same settings give another result, so that old results are not taken for new."""
 
-BYTES_A_PIXEL = {"h264": 0.05, "h265": 0.035, "av1": 0.025, "vp9": 0.045, "prores": 0.75}
-BYTES_A_PIXEL |= {"ffv1": 0.9, "png": 1.4}
-"""What pixels take at each codec's default quality: the mean of four clips of photographed scenes,
-which differ by up to 3 times."""
-
-CERTAIN = 8
+DISK_MARGIN = 8
 """A disk is too small for certain if it holds less than this part of the estimate."""
 
 Prompts = Callable[[SourceInfo, tuple[int, ...]], tuple[str, ...]]
@@ -85,7 +83,8 @@ class Job:
     @property
     def disk(self) -> int:
         """Bytes that segments and result take together, estimated."""
-        each = BYTES_A_PIXEL[self.options.output.codec or ""]
+        codec = CODECS.get(self.options.output.codec or "")
+        each = codec.bytes_per_pixel if codec else PNG_BYTES_PER_PIXEL
         return int(2 * each * self.size[0] * self.size[1] * self.source.frames)
 
     @property
@@ -201,9 +200,11 @@ def _comparison(outputs: Outputs, source: SourceInfo, size: tuple[int, int]) -> 
 def _check_target(job: Job, sources: Iterable[Sources]) -> None:
     """Refuses paths that must not be written, formats that cannot be, and full disks."""
     height, width = job.size
-    folder = writable_folder(job.target.parent)
-    settled = job.is_publishing() or (job.is_done() and not job.options.overwrite)
-    check_outputs(job.outputs, sources, overwrite=job.options.overwrite, settled=settled)
+    folder = check_folder(job.target.parent)
+    already_published = job.is_publishing() or (job.is_done() and not job.options.overwrite)
+    check_outputs(
+        job.outputs, sources, overwrite=job.options.overwrite, already_published=already_published
+    )
     if job.writes_picture:
         check_picture(job.target, height, width)
     else:
@@ -211,7 +212,7 @@ def _check_target(job: Job, sources: Iterable[Sources]) -> None:
             job.options.output, height, width, job.form.depth, job.form.alpha, job.source.rate
         )
     if not job.is_done():
-        check_disk(folder, job.disk // CERTAIN)
+        check_disk(folder, job.disk // DISK_MARGIN)
 
 
 def _form(source: SourceInfo, options: JobOptions) -> SegmentFormat:
@@ -230,7 +231,9 @@ def _form(source: SourceInfo, options: JobOptions) -> SegmentFormat:
 def _notes(source: SourceInfo, options: JobOptions, form: SegmentFormat, streams) -> list[str]:
     notes = list(source.notes)
     if source.alpha and not form.alpha:
-        notes.append("alpha: transparent areas are shown over black (prores, ffv1, png keep it)")
+        notes.append(
+            f"alpha: transparent areas are shown over black ({', '.join(ALPHA_CODECS)} keep it)"
+        )
     for plan in streams:
         if plan.action == "drop":
             notes.append(f"{plan.stream} is left out: {plan.reason}")
@@ -342,7 +345,7 @@ def _record(upscaler: Upscaler, job: Job, cuts: tuple[int, ...]) -> dict:
     """All that the result depends on, and beside it what it was made with."""
     settings = json.loads(json.dumps(asdict(job.settings)))
     key = {
-        "format": FORMAT,
+        "format": RESULT_VERSION,
         "dtype": upscaler.dtype,
         "settings": settings,
         "settings_sha256": hash_values(settings),

@@ -20,7 +20,7 @@ from uav_jax.jobs.outputs import (
     publish_frames,
     read_record,
 )
-from uav_jax.jobs.overlap import consumed_beside, made_ahead
+from uav_jax.jobs.overlap import consume_in_thread, prefetched
 from uav_jax.jobs.prepare import Job, prepare
 from uav_jax.layers.resample import area_matrix, resize
 from uav_jax.pipeline.plan import Plan
@@ -29,6 +29,7 @@ from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.provenance import environment
 from uav_jax.runtime.files import atomic_path, write_text
+from uav_jax.video.color import over_black
 from uav_jax.video.images import Picture, read_picture, write_picture
 from uav_jax.video.mux import join
 from uav_jax.video.read import FrameWindow
@@ -59,12 +60,6 @@ def _reduced(frames: np.ndarray, height: int, width: int) -> np.ndarray:
         return frames
     small = (resize(jnp.asarray(f, jnp.float32), height, width, area_matrix) for f in frames)
     return np.stack([np.rint(np.asarray(f)).astype(frames.dtype) for f in small])
-
-
-def _premultiplied(frames: np.ndarray) -> np.ndarray:
-    """RGBA to RGB over black, which is what the model upscales."""
-    top = np.iinfo(frames.dtype).max
-    return np.rint(frames[..., :3] * (frames[..., 3:] / top)).astype(frames.dtype)
 
 
 def _with_alpha(groups: Iterator[np.ndarray], alpha: np.ndarray) -> Iterator[np.ndarray]:
@@ -146,7 +141,7 @@ def _inputs(job: Job, numbers: list[int]) -> Iterator[np.ndarray]:
     window = FrameWindow(job.source, keep_alpha=job.form.alpha)
     spans = (job.plan.segments[number].of_clip for number in numbers)
     size = job.options.model_size(job.source)
-    return made_ahead(partial(_input, window, size, *span) for span in spans)
+    return prefetched(partial(_input, window, size, *span) for span in spans)
 
 
 def _input(window: FrameWindow, size: tuple[int, int], first: int, last: int) -> np.ndarray:
@@ -164,7 +159,7 @@ def _make_segment(
     segment = runner.plan.segments[number]
     if job.settings.propagation_steps and number:
         runner.carried = journal.carry(number - 1)
-    colors = _premultiplied(frames) if job.form.alpha else frames
+    colors = over_black(frames) if job.form.alpha else frames
     groups = runner.segment(colors, segment)
     if job.form.alpha:
         top = np.iinfo(frames.dtype).max
@@ -173,7 +168,7 @@ def _make_segment(
     if job.settings.propagation_steps:
         finished = _then(finished, lambda: journal.save_carry(number, *runner.carried))
     write = partial(_write_segment, job, journal, number, segment.scene + segment.start)
-    consumed_beside(write, finished)
+    consume_in_thread(write, finished)
     journal.finish(number, _tiles(runner.plan))
 
 

@@ -77,7 +77,7 @@ class ClipRunner:
             tile = self._places.shares.shape
             rows = self.plan.rows_at_once
             self.progress(
-                f"out of memory: going on with tiles of {tile[2]}x{tile[1]}, {rows} at once", 0, 0
+                f"out of memory: continuing with tiles of {tile[2]}x{tile[1]}, {rows} at once", 0, 0
             )
 
     def segment(

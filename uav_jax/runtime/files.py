@@ -1,6 +1,6 @@
-"""Files that appear under their final name only once complete, and folders that are ours to remove.
+"""Files that get their final name only once complete, and folders that are ours to remove.
 
-Only this module, `jobs/outputs.py` and the compile cache rename or remove paths
+Only this folder, `jobs/outputs.py` and the compile cache rename or remove paths
 (`tests/architecture_test.py` checks it).
 """
 

@@ -36,9 +36,10 @@ class Codec:
     options: dict[str, str] = field(default_factory=dict)
     alpha_options: dict[str, str] = field(default_factory=dict)
     segments: str = "nut"  # the format of a segment's file
-    widest: int = 65534
-    highest: int = 65534
-    smallest: int = 1
+    max_width: int = 65534
+    max_height: int = 65534
+    min_side: int = 1
+    bytes_per_pixel: float  # of a result at default quality, measured on photographed scenes
     tag: str | None = None  # in MP4 and MOV
     alpha_tag: str | None = None  # the same, of frames with alpha
 
@@ -51,39 +52,43 @@ class Codec:
 CODECS = {
     "h264": Codec(
         encoder="libx264",
+        bytes_per_pixel=0.05,
         formats={8: "yuv420p", 10: "yuv420p10le"},
         containers=(".mp4", ".mkv", ".mov"),
         crf=15,
         presets=X264_PRESETS,
         preset="medium",
         options={"x264-params": NO_MACROBLOCK_TREE},
-        widest=16384,
-        highest=16384,
+        max_width=16384,
+        max_height=16384,
     ),
     "h265": Codec(
         encoder="libx265",
+        bytes_per_pixel=0.035,
         formats={8: "yuv420p", 10: "yuv420p10le"},
         containers=(".mp4", ".mkv", ".mov"),
         crf=17,
         presets=X264_PRESETS,
         preset="medium",
         options={"x265-params": "log-level=error:frame-threads=1"},
-        smallest=16,
+        min_side=16,
         tag="hvc1",
     ),
     "av1": Codec(
         encoder="libsvtav1",
+        bytes_per_pixel=0.025,
         formats={8: "yuv420p", 10: "yuv420p10le"},
         containers=(".mp4", ".mkv", ".webm"),
         crf=22,
         highest_crf=63,
         presets=tuple(map(str, range(14))),
         preset="8",
-        widest=16384,
-        highest=8704,
+        max_width=16384,
+        max_height=8704,
     ),
     "vp9": Codec(
         encoder="libvpx-vp9",
+        bytes_per_pixel=0.045,
         formats={8: "yuv420p", 10: "yuv420p10le"},
         containers=(".webm", ".mkv", ".mp4"),
         crf=20,
@@ -95,6 +100,7 @@ CODECS = {
     ),
     "prores": Codec(
         encoder="prores_ks",
+        bytes_per_pixel=0.75,
         formats={10: "yuv422p10le"},
         alpha_formats={10: "yuva444p10le"},
         containers=(".mov", ".mkv"),
@@ -106,6 +112,7 @@ CODECS = {
     ),
     "ffv1": Codec(
         encoder="ffv1",
+        bytes_per_pixel=0.9,
         formats={8: "bgr0", 10: "gbrp10le"},
         alpha_formats={8: "bgra", 10: "gbrap10le"},
         containers=(".mkv",),
@@ -115,6 +122,10 @@ CODECS = {
 """By the name that users give. ``png`` is none of these: it writes a folder of frames."""
 
 PNG = "png"
+PNG_BYTES_PER_PIXEL = 1.4
+"""The same as `Codec.bytes_per_pixel`."""
+
+ALPHA_CODECS = (*(name for name, codec in CODECS.items() if codec.alpha_formats), PNG)
 ANY_DEPTH = 16
 """Bits per channel that PNG and TIFF files can hold."""
 
@@ -195,7 +206,7 @@ class OutputFormat:
         able = self.codec == PNG or bool(CODECS[self.codec or ""].alpha_formats)
         if self.alpha == "keep" and not able:
             raise ValueError(
-                f"codec {self.codec} cannot hold alpha; use --codec prores, ffv1 or png"
+                f"codec {self.codec} cannot hold alpha; use --codec {', '.join(ALPHA_CODECS)}"
             )
         return source.alpha and able and self.alpha != "black"
 
@@ -241,17 +252,17 @@ def check_size(
     if output.codec == PNG:
         return
     codec = CODECS[output.codec or ""]
-    fits = codec.smallest <= min(height, width) and height <= codec.highest
-    if not (fits and width <= codec.widest):
+    fits = codec.min_side <= min(height, width) and height <= codec.max_height
+    if not (fits and width <= codec.max_width):
         able = [
             name
             for name, c in CODECS.items()
-            if c.smallest <= min(height, width) and width <= c.widest and height <= c.highest
+            if c.min_side <= min(height, width) and width <= c.max_width and height <= c.max_height
         ]
         raise ValueError(
             f"{width}x{height} is not possible with codec {output.codec}, which holds "
-            f"{codec.smallest}x{codec.smallest} to {codec.widest}x{codec.highest}; use --codec "
-            f"{' or '.join([*able, PNG])}, or a smaller --scale or --height"
+            f"{codec.min_side}x{codec.min_side} to {codec.max_width}x{codec.max_height}; use "
+            f"--codec {' or '.join([*able, PNG])}, or a smaller --scale or --height"
         )
     context = cast(av.VideoCodecContext, av.CodecContext.create(codec.encoder, "w"))
     context.width, context.height = width, height
@@ -271,7 +282,7 @@ def check_size(
 def h264_holds(height: int, width: int) -> bool:
     """Whether H.264 can hold frames of this size."""
     codec = CODECS["h264"]
-    return height <= codec.highest and width <= codec.widest and height % 2 == width % 2 == 0
+    return height <= codec.max_height and width <= codec.max_width and height % 2 == width % 2 == 0
 
 
 def quiet(output: OutputFormat, options: dict[str, str]) -> dict[str, str]:

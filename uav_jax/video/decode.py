@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 import av
-import numpy as np
 from av.error import EOFError as NothingMore
 from av.error import FFmpegError
 from av.stream import Disposition
@@ -23,11 +22,11 @@ from uav_jax.video.containers import open_input, shown, unreadable
 from uav_jax.video.orientation import Orientation
 
 MOST_FAILURES = 64
-"""Of a decoder that is asked for the frames it still holds: as many as it can hold."""
+"""Decode errors that are accepted while a decoder is drained: as many as it can hold frames."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Treatment:
+class FrameConversion:
     """What is done to every decoded frame, in this order."""
 
     deinterlace: bool = False
@@ -95,24 +94,28 @@ def raw_frames(path: Path, seek_to: int | None = None) -> Iterator[av.VideoFrame
             raise unreadable(path, error) from error
 
 
-def treated(frames: Iterable[av.VideoFrame], treatment: Treatment) -> Iterator[Pixels]:
+def convert_frames(
+    frames: Iterable[av.VideoFrame], conversion: FrameConversion
+) -> Iterator[Pixels]:
     """Converts decoded frames to upright RGB, one for each."""
-    for frame in _filtered(iter(frames), treatment):
-        pixels = to_pixels(frame, deep=treatment.deep, alpha=treatment.alpha)
-        if treatment.alpha and not treatment.keep_alpha:
+    for frame in _filtered(iter(frames), conversion):
+        pixels = to_pixels(frame, deep=conversion.deep, alpha=conversion.alpha)
+        if conversion.alpha and not conversion.keep_alpha:
             pixels = over_black(pixels)
-        yield treatment.orientation.apply(pixels)
+        yield conversion.orientation.apply(pixels)
 
 
-def _filtered(frames: Iterator[av.VideoFrame], treatment: Treatment) -> Iterator[av.VideoFrame]:
-    if not (treatment.deinterlace or treatment.tonemap):
+def _filtered(
+    frames: Iterator[av.VideoFrame], conversion: FrameConversion
+) -> Iterator[av.VideoFrame]:
+    if not (conversion.deinterlace or conversion.tonemap):
         yield from frames
         return
     first = next(frames, None)
     if first is None:
         return
-    filters = list(DEINTERLACE) if treatment.deinterlace else []
-    filters += tonemap_filters(first) if treatment.tonemap else []
+    filters = list(DEINTERLACE) if conversion.deinterlace else []
+    filters += tonemap_filters(first) if conversion.tonemap else []
     chain = FrameFilter(first, filters)
     yield from chain.push(first)
     for frame in frames:
@@ -121,7 +124,12 @@ def _filtered(frames: Iterator[av.VideoFrame], treatment: Treatment) -> Iterator
 
 
 def read_pixels(
-    path: Path, treatment: Treatment, *, seek_to: int | None = None, first: int = 0, count: int
+    path: Path,
+    conversion: FrameConversion,
+    *,
+    seek_to: int | None = None,
+    first: int = 0,
+    count: int,
 ) -> Iterator[Pixels]:
     """Decodes `count` frames, leaving out `first` ones behind the position `seek_to`.
 
@@ -131,15 +139,10 @@ def read_pixels(
     frames = islice(raw_frames(path, seek_to), first, first + count)
     found = 0
     try:
-        for pixels in treated(frames, treatment):
+        for pixels in convert_frames(frames, conversion):
             found += 1
             yield pixels
     except FFmpegError as error:
         raise unreadable(path, error) from error
     if found != count:
         raise ValueError(f"{shown(path)} gives {found} frames where {count} were counted")
-
-
-def stacked(frames: Iterable[Pixels]) -> np.ndarray:
-    """Returns frames as one array `(T, H, W, C)`."""
-    return np.stack(list(frames))

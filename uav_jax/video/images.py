@@ -73,15 +73,6 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(visible, key=natural_order)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Returns height and width of the upright picture without decoding it.
-
-    Raises:
-        ValueError: It cannot be read.
-    """
-    return _opened(path, lambda image: ImageOps.exif_transpose(image).size[::-1])
-
-
 def read_picture(path: Path, *, deep: bool | None = None, keep_profile: bool = False) -> Picture:
     """Reads a picture: orientation applied, in sRGB.
 
@@ -167,7 +158,8 @@ def _bits(image: Image.Image) -> int:
 def _deep_pixels(path: Path, image: Image.Image) -> Pixels:
     """16 bits per channel through FFmpeg, turned as EXIF says."""
     turn = {2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 1), 6: (0, 3), 7: (1, 3), 8: (0, 1)}
-    with open_buffer(io.BytesIO(path.read_bytes()), "r") as container:
+    only = {"format_whitelist": "png_pipe,tiff_pipe"}
+    with open_buffer(io.BytesIO(path.read_bytes()), "r", options=only) as container:
         frame = next(container.decode(video=0))
     name = "rgba64le" if image.mode == "RGBA" else "rgb48le"
     pixels = frame.to_ndarray(format=name)

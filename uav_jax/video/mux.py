@@ -32,7 +32,7 @@ STALE_TAGS = ("DURATION", "ENCODER", "encoder", "NUMBER_OF_FRAMES", "NUMBER_OF_B
 """Stream tags that describe the source's file rather than its content."""
 
 
-class Others:
+class AuxiliaryStreams:
     """The packets of the source's other streams, ready for the result."""
 
     def __init__(self, out, container, source: SourceInfo, plans: list[StreamPlan]):
@@ -78,7 +78,7 @@ class Others:
             index = packet.stream.index
             if packet.dts is None and index in self._covers:
                 packet.pts = packet.dts = 0  # a picture without a time
-            if packet.dts is None or not packet.size or self._is_outside(packet):
+            if packet.dts is None or not packet.size or self._retime(packet):
                 continue
             if index in self._converters:
                 yield from self._converters[index].convert(packet)
@@ -88,7 +88,7 @@ class Others:
         for converter in self._converters.values():
             yield from converter.rest()
 
-    def _is_outside(self, packet: av.Packet) -> bool:
+    def _retime(self, packet: av.Packet) -> bool:
         """Moves a packet to the result's time; whether it is outside of the part."""
         base = Fraction(packet.time_base)
         assert packet.dts is not None
@@ -202,7 +202,7 @@ def _join(path: Path, container_format: str, segments, source, form, plans, comm
             _mux(out, video, segments, source, iter(()))
             return
         with open_input(source.path) as container:
-            others = Others(out, container, source, plans)
+            others = AuxiliaryStreams(out, container, source, plans)
             if chapters := _chapters(container, source):
                 out.set_chapters(chapters)
             _mux(out, video, segments, source, others.packets())

@@ -43,7 +43,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The frames from `start` on and before `stop`; None is the respective end of the file."""
+    """Frames in [start, stop); None means the start or the end of the file."""
 
     start: Position | None = None
     stop: Position | None = None

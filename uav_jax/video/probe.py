@@ -21,7 +21,7 @@ from uav_jax.video.decode import decode_packet, picture_stream
 from uav_jax.video.image_sequence import probe_images
 from uav_jax.video.images import IMAGE_SUFFIXES, image_files
 from uav_jax.video.orientation import Orientation, orientation
-from uav_jax.video.scenes import SIZE, ChangeMeter
+from uav_jax.video.scenes import THUMBNAIL_SIZE, ChangeMeter
 from uav_jax.video.source import (
     DEFAULT_RATE,
     UNKNOWN,
@@ -29,7 +29,7 @@ from uav_jax.video.source import (
     SourceInfo,
     StreamInfo,
 )
-from uav_jax.video.truncation import SECONDS, declared_size
+from uav_jax.video.truncation import DURATION_TOLERANCE_SECONDS, declared_size
 
 SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """Formats whose index can be trusted to find the keyframe before a time."""
@@ -307,7 +307,11 @@ class _VideoProbe:
         elif declared is None and self.found.complete:
             length = Fraction(self.container.duration or 0, av.time_base)
             end = self.found.end - self.zero
-            if length and end < length - Fraction(SECONDS) and self.recordings == 1:
+            if (
+                length
+                and end < length - Fraction(DURATION_TOLERANCE_SECONDS)
+                and self.recordings == 1
+            ):
                 missing = f"it ends at {float(end):.2f} s of {float(length):.2f} s"
         if missing and not self.options.allow_truncated:
             raise ValueError(
@@ -338,7 +342,7 @@ def _small(frame: av.VideoFrame) -> np.ndarray:
     """A frame reduced for the comparison with its neighbours."""
     if frame.width * frame.height <= SMALL:
         return frame.to_ndarray(format="rgb24")
-    width, height = SIZE
+    width, height = THUMBNAIL_SIZE
     small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
     return small.to_ndarray()
 

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from uav_jax.video.color import HDR, bit_depth, has_alpha, to_8_bit
 from uav_jax.video.containers import open_input, shown, unreadable
-from uav_jax.video.decode import Treatment, decode_packet, picture_stream, treated
+from uav_jax.video.decode import FrameConversion, convert_frames, decode_packet, picture_stream
 from uav_jax.video.images import image_files, read_picture
 from uav_jax.video.orientation import orientation
 from uav_jax.video.probe import SEEKABLE, probe
@@ -65,7 +65,7 @@ def read_clip(
     with open_input(path) as container:
         try:
             raw = _raw_clip(container, path, where, count, smallest)
-            return [to_8_bit(pixels) for pixels in treated(raw, _treatment(raw))]
+            return [to_8_bit(pixels) for pixels in convert_frames(raw, _conversion(raw))]
         except FFmpegError as error:
             raise unreadable(path, error) from error
 
@@ -104,12 +104,12 @@ def _decoded(container, stream) -> Iterator[av.VideoFrame]:
         yield from decode_packet(packet)[0]
 
 
-def _treatment(frames: list[av.VideoFrame]) -> Treatment:
-    """What `SourceInfo.treatment` would be, by these frames alone."""
+def _conversion(frames: list[av.VideoFrame]) -> FrameConversion:
+    """What `SourceInfo.conversion` would be, by these frames alone."""
     first = frames[0]
     if int(first.color_trc) in HDR:
-        raise ValueError("high dynamic range, which would come out wrong")
-    return Treatment(
+        raise ValueError("high dynamic range; convert it to standard range first")
+    return FrameConversion(
         deinterlace=2 * sum(bool(f.interlaced_frame) for f in frames) > len(frames),
         deep=max(map(bit_depth, frames)) > 8,
         alpha=has_alpha(first.format.name),
@@ -134,6 +134,9 @@ class FrameWindow:
         for _ in islice(self._stream, skipped):
             self._next += 1
         while self._next < last:
-            self._held[self._next] = next(self._stream)
+            frame = next(self._stream, None)
+            if frame is None:
+                raise ValueError(f"the source has {self._next} frames, and {last} were asked for")
+            self._held[self._next] = frame
             self._next += 1
         return np.stack([self._held[number] for number in range(first, last)])

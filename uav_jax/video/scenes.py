@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-SIZE = (48, 27)
+THUMBNAIL_SIZE = (48, 27)
 """Of the small pictures: fine motion averages out in them."""
 
 CHANGE, PROMINENCE, NEIGHBOURS = 12.0, 3.0, 6
@@ -28,7 +28,9 @@ class ChangeMeter:
 
     def add(self, image: UInt8[np.ndarray, "H W 3"]) -> None:
         """The next frame; the first has no change, and a flash and its end have none either."""
-        small = np.asarray(Image.fromarray(image).resize(SIZE, Image.Resampling.BOX), np.float32)
+        small = np.asarray(
+            Image.fromarray(image).resize(THUMBNAIL_SIZE, Image.Resampling.BOX), np.float32
+        )
         change = float(np.abs(small - self._last[-1]).mean()) if self._last else 0.0
         if len(self._last) == 2:
             back = float(np.abs(small - self._last[0]).mean())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from uav_jax.video.color import ColorTags, Pixels
-from uav_jax.video.decode import Treatment, read_pixels
+from uav_jax.video.decode import FrameConversion, read_pixels
 from uav_jax.video.images import read_picture
 from uav_jax.video.orientation import Orientation
 from uav_jax.video.position import Part
@@ -45,7 +45,7 @@ class StreamInfo:
     """A stream beside the pictures. `codec` is FFmpeg's name of the format, such as "aac"."""
 
     index: int
-    kind: str  # audio, subtitle, attachment, data, video (a cover picture)
+    kind: str  # audio, subtitle, attachment, data, cover, video (a second video stream)
     codec: str
 
     def __str__(self) -> str:
@@ -93,11 +93,6 @@ class SourceInfo:
         return len(self.pts)
 
     @property
-    def is_folder(self) -> bool:
-        """Whether the frames are image files of a folder."""
-        return self.kind == "frames"
-
-    @property
     def seconds(self) -> float:
         """How long it plays."""
         span = self.pts[-1] - self.pts[0] + (self.durations[-1] or 0)
@@ -124,9 +119,9 @@ class SourceInfo:
         last = self.durations[-1] or round(1 / self.rate / self.time_base)
         return start, (self.pts[-1] + last) * self.time_base
 
-    def treatment(self, *, keep_alpha: bool = False) -> Treatment:
+    def conversion(self, *, keep_alpha: bool = False) -> FrameConversion:
         """Returns what is done to every decoded frame."""
-        return Treatment(
+        return FrameConversion(
             deinterlace=self.interlaced,
             tonemap=self.tonemapped,
             deep=self.bits > 8,
@@ -150,7 +145,7 @@ class SourceInfo:
         if self.kind == "video":
             yield from read_pixels(
                 self.path,
-                self.treatment(keep_alpha=keep_alpha),
+                self.conversion(keep_alpha=keep_alpha),
                 seek_to=self.seek_to,
                 first=self.first,
                 count=self.frames,

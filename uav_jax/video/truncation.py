@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-SECONDS = 0.5
+DURATION_TOLERANCE_SECONDS = 0.5
 """A file without a declared length that ends this much before its duration has broken off."""
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
