@@ -17,7 +17,7 @@ import numpy as np
 from av.error import FFmpegError
 from PIL import Image
 
-from uav_jax.data.motion import camera_clip, random_path
+from uav_jax.data.motion import CameraPath, camera_clip, random_path
 from uav_jax.data.variety import VarietyConfig, varied
 from uav_jax.io.frames import image_files, read_frame
 from uav_jax.io.video import VIDEO_SUFFIXES, rotated, stream_video
@@ -165,15 +165,21 @@ class Album:
         return str(self.paths[0].parent)
 
     def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
-        """See ``Place``: of regions of two photographs often the more detailed one."""
+        """See ``Place``."""
+        region, camera = self.view(rng, frames, crop)
+        return camera_clip(region, camera, crop, crop, frames), ""
+
+    def view(
+        self, rng: np.random.Generator, frames: int, crop: int
+    ) -> tuple[Image.Image, CameraPath]:
+        """A part of a photograph, often the more detailed of two, and a path over it."""
         size = 2 * crop + 8 * frames
         regions = [self.region(rng, size) for _ in range(2)]
         often = self.variety.detailed_probability if self.variety else 0.75
         region = max(regions, key=_detail) if rng.random() < often else regions[0]
         if self.variety:
             region = varied(region, self.variety, rng)
-        camera = random_path(rng, region, crop, crop, frames)
-        return camera_clip(region, camera, crop, crop, frames), ""
+        return region, random_path(rng, region, crop, crop, frames)
 
     def region(self, rng: np.random.Generator, size: int) -> Image.Image:
         """A random part of a photo, large enough for a clip, so that little is read from disk."""
