@@ -16,7 +16,7 @@ def config() -> TargetsConfig:
     return replace(
         images,
         out="data/clip_targets",
-        records=640,
+        records=320,
         validation_records=16,
         frames=3,
         crop=160,

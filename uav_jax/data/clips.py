@@ -18,6 +18,7 @@ from av.error import FFmpegError
 from PIL import Image
 
 from uav_jax.data.motion import CameraPath, camera_clip, random_path
+from uav_jax.data.teacher_targets import find_shards
 from uav_jax.data.variety import VarietyConfig, varied
 from uav_jax.io.frames import image_files, read_frame
 from uav_jax.io.video import VIDEO_SUFFIXES, rotated, stream_video
@@ -255,7 +256,7 @@ KINDS: dict[str, Callable[[Path], list]] = {
 
 def places(
     kind: str, directory: str, *, validation: bool = False, variety: VarietyConfig | None = None
-) -> list[Place]:
+) -> list:
     """The places of a collection for training, or those held out; ``ValueError`` if none.
 
     ``variety`` is for photographs.
@@ -264,8 +265,10 @@ def places(
         from uav_jax.data.tfds.reader import packed_clips
 
         return packed_clips(Path(directory), "validation" if validation else "train")
+    if kind == "teacher_targets":
+        return [find_shards(Path(directory), "validation" if validation else "train")]
     if kind not in KINDS:
-        raise ValueError(f"data kind {kind!r}; expected one of {', '.join(KINDS)}, tfds")
+        raise ValueError(f"data kind {kind!r}; expected one of {', '.join(KINDS)}, tfds, teacher_targets")
     found = KINDS[kind](Path(directory))
     chosen = [p for i, p in enumerate(found) if (i % HOLD_OUT == HOLD_OUT // 2 - 1) == validation]
     if not chosen:

@@ -8,7 +8,6 @@ A shard ``SPLIT-NNNNN.npz`` holds arrays whose first axis is the record:
     motion       float32  (N, T - 1, 2, 3)   affine maps, see ``CameraPath.motion``
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -96,15 +95,14 @@ def mirrored(record: Record) -> Record:
     return {n: np.ascontiguousarray(v) for n, v in turned.items()} | {"motion": motion}
 
 
-def find_shards(directories: Sequence[Path], split: str) -> TeacherShards:
-    """The shards of ``split`` in the folders; ``ValueError`` if there are none."""
-    paths = [path for folder in directories for path in sorted(folder.glob(f"{split}-*.npz"))]
+def find_shards(directory: Path, split: str) -> TeacherShards:
+    """The shards of ``split`` in a folder; ``ValueError`` if there are none."""
+    paths = tuple(sorted(directory.glob(f"{split}-*.npz")))
     if not paths:
         raise ValueError(
-            f"no {split}-*.npz in {', '.join(map(str, directories))}; "
-            "run: python -m uav_jax.training.make_targets RECIPE"
+            f"no {split}-*.npz in {directory}; run: python -m uav_jax.training.make_targets RECIPE"
         )
-    return TeacherShards(tuple(paths))
+    return TeacherShards(paths)
 
 
 def affine_flow(motion: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -37,9 +37,10 @@ def _networks(config: TrainConfig) -> dict[str, tuple[str | None, Any]]:
     """What a recipe's run completes: the folder of another stage's network (or None), its size."""
     if config.stage == "flow":
         return {"propagator": (None, config.raft)}
-    if config.stage != "video_decoder":
+    if config.stage not in ("video_decoder", "distillation"):
         raise ValueError(
-            f"the recipe trains stage {config.stage}; give one of video_decoder or flow"
+            f"the recipe trains stage {config.stage}; give one of video_decoder, distillation or "
+            "flow"
         )
     assert config.vae
     return {
