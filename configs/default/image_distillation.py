@@ -1,4 +1,4 @@
-"""The video decoder's image layers: from the pretrained network, distilled on single frames, and a small U-Net with them.
+"""The video decoder's image layers, pretrained and distilled on single frames, and a small U-Net.
 
 python train.py configs/default/image_distillation.py --workdir runs/image_distillation
 """

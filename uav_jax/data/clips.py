@@ -268,7 +268,9 @@ def places(
     if kind == "teacher_targets":
         return [find_shards(Path(directory), "validation" if validation else "train")]
     if kind not in KINDS:
-        raise ValueError(f"data kind {kind!r}; expected one of {', '.join(KINDS)}, tfds, teacher_targets")
+        raise ValueError(
+            f"data kind {kind!r}; expected one of {', '.join(KINDS)}, tfds, teacher_targets"
+        )
     found = KINDS[kind](Path(directory))
     chosen = [p for i, p in enumerate(found) if (i % HOLD_OUT == HOLD_OUT // 2 - 1) == validation]
     if not chosen:

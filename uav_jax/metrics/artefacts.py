@@ -78,7 +78,7 @@ def _blocks(frames: Frames) -> Float[Array, "N P K"]:
 def noise_gain(
     result: UInt8[Array, "T H W 3"], truth: UInt8[Array, "T H W 3"]
 ) -> Float[Array, " T"]:
-    """Equation (2) of each frame; at least 16 x 16 pixels. Above 1, noise was added or sharpened."""
+    """Equation (2) of each frame of at least 16 x 16 pixels; above 1, noise was added."""
     y, x = result.astype(jnp.float32), truth.astype(jnp.float32)
     variance = jnp.var(_blocks(x), axis=-1)
     flat = variance <= jnp.quantile(variance, FLAT_PART, axis=1, keepdims=True)

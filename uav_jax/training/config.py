@@ -49,7 +49,9 @@ class DistillationConfig:
     """How the video decoder learns from a teacher's results."""
 
     pretrained: str = "realesr-animevideov3"  # peer of ``evaluate.py`` that the trunk starts from
-    fidelity_lpips: float = 0.3  # weight of LPIPS at noise level 0, in parts of that at the full one
+    fidelity_lpips: float = (
+        0.3  # weight of LPIPS at noise level 0, in parts of that at the full one
+    )
 
     def __post_init__(self):
         if not 0 <= self.fidelity_lpips <= 1:

@@ -13,6 +13,7 @@ is added to a model.
 
 import argparse
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from uav_jax.training.config import TrainConfig
 from uav_jax.training.sources import network_shapes, saved_network, trained_beside
 from uav_jax.weights.model_files import ModelFiles, write_release
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS
+from uav_jax.weights.pretrained import NOTICE
 
 
 def _mean(states: Sequence[Mapping[str, ArrayLike]]) -> dict[str, np.ndarray]:
@@ -65,6 +67,8 @@ def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
         write_release(out, name, _mean(states), network.to_published())
     if config.stage == "flow":
         return
+    if config.vae and config.vae.trunk:
+        shutil.copyfile(NOTICE, out / "vae" / "NOTICE")
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)
         text = json.dumps(config.schedule.to_json(kind), indent=1)

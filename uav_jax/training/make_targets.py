@@ -3,11 +3,11 @@
     python -m uav_jax.training.make_targets configs/default/image_targets.py
 
 Each record is a clip of a virtual camera over a photograph, degraded, with the teacher's result on
-every frame (``uav_jax.data.teacher_targets`` has the format). A shard depends only on the recipe and
-its number and appears when it is complete: run the command again after an interruption.
+every frame (``uav_jax.data.teacher_targets`` has the format). A shard depends only on the recipe
+and its number and appears when it is complete: run the command again after an interruption.
 
-A teacher that sees single frames flickers. Its results on a clip are made consistent along the known
-motion: with w a warp from frame s to frame t and m_ts where that lies inside of frame s,
+A teacher that sees single frames flickers. Its results on a clip are made consistent along the
+known motion: with w_ts the warp from frame s to frame t and m_ts 1 where it stays inside,
 
     y_t = (2 x_t + sum_s m_ts w_ts(x_s)) / (2 + sum_s m_ts),    s in {t - 1, t + 1}           (1)
 """

@@ -71,7 +71,6 @@ class Files:
             )
         return load_lpips(found)
 
-
     def trunk(self, config: TrunkConfig, name: str) -> Parameters:
         """See ``Source``. ``ValueError`` where the weights cannot be had or are another network."""
         if name not in PEERS:

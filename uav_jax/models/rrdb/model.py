@@ -2,8 +2,9 @@
 
 Residual-in-residual dense blocks (RRDB; Wang et al., ECCVW 2018):
 
-    x_i = lrelu(conv([x, x_1, ..., x_{i-1}])),  i = 1..4,    d(x) = x + 0.2 conv([x, x_1, ..., x_4])  (1)
-    b(x) = x + 0.2 d(d(d(x)))                                                                        (2)
+    x_i = lrelu(conv([x, x_1, ..., x_{i-1}])),  i = 1..4
+    d(x) = x + 0.2 conv([x, x_1, ..., x_4])                                                   (1)
+    b(x) = x + 0.2 d(d(d(x)))                                                                 (2)
 
 between two convolutions with a skip connection; then two nearest-neighbour enlargements by 2, each
 with a convolution.
@@ -46,7 +47,7 @@ class DenseBlock(nnx.Module):
 
 
 class RRDBlock(nnx.Module):
-    """Equation (2) without its outer skip connection's scale on x: x + 0.2 d(d(d(x)))."""
+    """Equation (2)."""
 
     def __init__(self, config: RRDBConfig, *, rngs: nnx.Rngs | None):
         self.dense = nnx.List([DenseBlock(config, rngs=rngs) for _ in range(3)])

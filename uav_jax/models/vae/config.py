@@ -7,6 +7,9 @@ from jax.typing import DTypeLike
 
 from uav_jax.layers.remat import Remat
 
+PUBLISHED_GROUP = 3
+"""Frames that the published decoder sees at once."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrunkConfig:
@@ -19,8 +22,11 @@ class TrunkConfig:
     depth: int = 16  # layers of the body
     condition_at: tuple[int, ...] = (0, 5, 10)  # where the latents' SFT acts
     temporal_at: tuple[int, ...] = (4, 12)  # where 3-D convolutions are added
+    group: int = 6  # frames decoded together
 
     def __post_init__(self):
+        if self.group < 2:
+            raise ValueError(f"group {self.group}; expected at least 2 frames")
         for name in ("condition_at", "temporal_at"):
             positions = getattr(self, name)
             if sorted(set(positions)) != list(positions) or not all(
@@ -88,6 +94,11 @@ class VAEConfig:
     def residual(self) -> bool:
         """Whether the video decoder is a residual super-resolution network."""
         return self.residual_blocks > 0
+
+    @property
+    def group(self) -> int:
+        """Frames decoded together."""
+        return self.trunk.group if self.trunk else PUBLISHED_GROUP
 
     def image(self) -> "VAEConfig":
         """The plain autoencoder of the same size."""

@@ -5,9 +5,9 @@ decoder's, a clip costs
 
     (1 - a) |y - x| + a |y - t| + w_p (b + (1 - b) a) LPIPS(y, r) + w_c C(y, x)               (1)
 
-where r is t with probability a and otherwise x: in the mean LPIPS to a mixture of both. At noise level
-0 the decoder learns the truth, at the full one the teacher. C is flicker along the known motion: with
-m a warp from frame s + 1 to frame s,
+where r is t with probability a and otherwise x. At noise level 0 the decoder learns the truth, at
+the full one the teacher. C is flicker along the known motion: with m the warp from frame s + 1 to
+frame s,
 
     C = mean_s |(m(y_{s+1}) - y_s) - (m(x_{s+1}) - x_s)|                                      (2)
 
@@ -64,7 +64,7 @@ def flicker_error(
         truth: Frames x.
         motion: Affine maps from each frame to the next, t = T - 1.
     """
-    B, T, H, W, C = prediction.shape
+    H, W, C = prediction.shape[2:]
     flow = flow_of(motion, H, W).reshape(-1, H, W, 2)
     inside = warp(jnp.ones((*flow.shape[:3], 1)), flow) > 0.999
 
@@ -80,7 +80,12 @@ def _per_clip(error: Video) -> Float[Array, " B"]:
 
 
 def distillation_loss(
-    decoded: Video, batch: Batch, weights: Parameters, detail: Array, key: Array, config: TrainConfig
+    decoded: Video,
+    batch: Batch,
+    weights: Parameters,
+    detail: Array,
+    key: Array,
+    config: TrainConfig,
 ) -> tuple[Array, Metrics]:
     """Equation (1), mean over the batch.
 
