@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from uav_jax.recipes import load_recipe
-from uav_jax.training.config import TrainConfig
+from uav_jax.training.config import DistillationConfig, TrainConfig
 
 
 def config() -> TrainConfig:
@@ -20,6 +20,7 @@ def config() -> TrainConfig:
         unet_from="runs/image_distillation/unet-network.safetensors",
         optimizer=replace(images.optimizer, learning_rate=1e-4, decay_steps=770),
         lpips_frames=1,
+        distillation=DistillationConfig(blocking_weight=0.03),
         change_weight=1.0,
         seed=1,
     )

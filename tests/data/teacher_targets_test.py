@@ -57,7 +57,8 @@ def test_motion_follows_the_picture_after_cropping_and_mirroring(record):
     assert np.array_equal(cut["low_quality"], record["low_quality"][1:, 2:6, 1:5])
     for moving in (record, cut, mirrored(record), mirrored(cut)):
         assert follows_motion(moving) < 2.5
-    assert follows_motion(cut | {"motion": -cut["motion"]}) > 5
+    still = np.float32([[[1, 0, 0], [0, 1, 0]]])
+    assert follows_motion(cut | {"motion": still}) > 4
     twice = mirrored(mirrored(record))
     assert all(np.allclose(twice[name], record[name], atol=1e-4) for name in record)
 

@@ -56,7 +56,7 @@ def untrained_difference(config, files):
             variable[...] = jnp.asarray(read.pop(f"decoder.{name}"))
     assert not read
     latents, low_res = inputs()
-    frames = np.asarray(decoder(latents, low_res, 1.0))[0]
+    frames = np.asarray(nnx.jit(decoder)(latents, low_res, 1.0))[0]
     images = zip(frames, low_res[0], strict=True)
     return max(np.abs((y + 1) / 2 - run_ncnn(files, (x + 1) / 2)).max() for y, x in images)
 

@@ -49,9 +49,8 @@ class DistillationConfig:
     """How the video decoder learns from a teacher's results."""
 
     pretrained: str = "realesr-animevideov3"  # peer of ``evaluate.py`` that the trunk starts from
-    fidelity_lpips: float = (
-        0.3  # weight of LPIPS at noise level 0, in parts of that at the full one
-    )
+    fidelity_lpips: float = 0.3  # weight of LPIPS at noise level 0, relative to the full level's
+    blocking_weight: float = 0.0  # of the difference of log blocking from the truth's
 
     def __post_init__(self):
         if not 0 <= self.fidelity_lpips <= 1:

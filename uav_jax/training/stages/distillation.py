@@ -3,11 +3,12 @@
 With a the noise level in parts of the full one, x the truth, t the teacher's result and y the
 decoder's, a clip costs
 
-    (1 - a) |y - x| + a |y - t| + w_p (b + (1 - b) a) LPIPS(y, r) + w_c C(y, x)               (1)
+    (1 - a) |y - x| + a |y - t| + w_p (b + (1 - b) a) LPIPS(y, r) + w_c C(y, x)
+        + w_b |log B(y) - log B(x)|                                                           (1)
 
 where r is t with probability a and otherwise x. At noise level 0 the decoder learns the truth, at
-the full one the teacher. C is flicker along the known motion: with m the warp from frame s + 1 to
-frame s,
+the full one the teacher. B is blocking (``uav_jax.metrics.artefacts``) and C flicker along the known
+motion: with m the warp from frame s + 1 to frame s,
 
     C = mean_s |(m(y_{s+1}) - y_s) - (m(x_{s+1}) - x_s)|                                      (2)
 
@@ -125,6 +126,10 @@ def distillation_loss(
     if config.change_weight and decoded.shape[1] > 1:
         parts["flicker"] = flicker_error(decoded, truth, batch["motion"])
         value += config.change_weight * parts["flicker"]
+    if config.distillation.blocking_weight:
+        wanted = jnp.mean(blocking_energy(rearrange(truth, "b t h w c -> (b t) h w c")))
+        difference = jnp.abs(jnp.log(parts["blocking"]) - jnp.log(wanted))
+        value += config.distillation.blocking_weight * difference
     return value, parts
 
 
