@@ -11,15 +11,23 @@ from uav_jax.training.config import DistillationConfig, TrainConfig
 
 
 def config() -> TrainConfig:
-    """3 clips of 3 frames a step from where the single frames ended, flicker counted too."""
+    """4 clips of 3 frames a step from where the single frames ended, flicker counted too."""
     images = load_recipe(Path(__file__).with_name("image_distillation.py"))
     return replace(
         images,
-        data=replace(images.data, directory="data/clip_targets", batch_size=3, frames=3, seed=1),
+        data=replace(
+            images.data,
+            directory="data/clip_targets",
+            batch_size=4,
+            frames=3,
+            crop=96,
+            seed=1,
+        ),
         decoder_from="runs/image_distillation",
         unet_from="runs/image_distillation/unet-network.safetensors",
-        optimizer=replace(images.optimizer, learning_rate=1e-4, decay_steps=770),
-        lpips_frames=1,
+        optimizer=replace(images.optimizer, learning_rate=2e-4, decay_steps=770),
+        lpips_frames=2,
+        lpips_window=64,
         distillation=DistillationConfig(blocking_weight=0.03),
         change_weight=1.0,
         seed=1,

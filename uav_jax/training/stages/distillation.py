@@ -7,7 +7,7 @@ decoder's, a clip costs
         + w_b |log B(y) - log B(x)|                                                           (1)
 
 where r is t with probability a and otherwise x. At noise level 0 the decoder learns the truth, at
-the full one the teacher. B is blocking (``uav_jax.metrics.artefacts``) and C flicker along the known
+the full one the teacher. B is blocking (``uav_jax.metrics.artefacts``), C flicker along the known
 motion: with m the warp from frame s + 1 to frame s,
 
     C = mean_s |(m(y_{s+1}) - y_s) - (m(x_{s+1}) - x_s)|                                      (2)
