@@ -55,12 +55,11 @@ def blocking(result: UInt8[Array, "T H W 3"], grid: int = UPSCALE) -> Float[Arra
 
 
 def _fine(frames: Frames) -> Frames:
-    """h of equation (2); the border is left out of the mean."""
-    window = (1, SMOOTH, SMOOTH, 1)
-    ones = (1, 1, 1, 1)
-    total = jax.lax.reduce_window(frames, 0.0, jax.lax.add, window, ones, "SAME")
-    count = jnp.ones((1, *frames.shape[1:3], 1))
-    return frames - total / jax.lax.reduce_window(count, 0.0, jax.lax.add, window, ones, "SAME")
+    """h of equation (2), edges repeated."""
+    half, window = SMOOTH // 2, (1, SMOOTH, SMOOTH, 1)
+    padded = jnp.pad(frames, ((0, 0), (half, half), (half, half), (0, 0)), "edge")
+    total = jax.lax.reduce_window(padded, 0.0, jax.lax.add, window, (1, 1, 1, 1), "VALID")
+    return frames - total / SMOOTH**2
 
 
 def _blocks(frames: Frames) -> Float[Array, "N P K"]:
