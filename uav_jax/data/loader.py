@@ -92,7 +92,7 @@ def make_record(
         (shards,) = collection
         made = shards.record(rng, config.frames, config.crop)  # pyright: ignore
         prompt = "" if rng.random() < config.empty_probability else config.added_prompt
-        return {**made, "prompt": prompt, "index": np.int64(index)}
+        return {**made, "prompt": prompt, "index": np.array(index)}
     lead = int(rng.integers(config.lead + 1)) if config.lead else 0
     clip, caption = _usable_clip(config, collection, rng, unusable, lead)
     if rng.random() < 0.5:

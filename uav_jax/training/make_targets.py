@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -128,8 +129,9 @@ def make_shard(config: TargetsConfig, album: Album, first: int, path: Path, teac
     indices = range(first, first + config.shard_records)
     records = [make_record(config, album, index, teacher) for index in indices]
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    arrays: dict[str, Any] = {name: np.stack([r[name] for r in records]) for name in records[0]}
     with temporary.open("wb") as file:
-        np.savez(file, **{name: np.stack([r[name] for r in records]) for name in records[0]})
+        np.savez(file, **arrays)
     temporary.rename(path)
 
 

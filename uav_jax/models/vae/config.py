@@ -1,6 +1,7 @@
 """Configuration of the two autoencoders."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -41,7 +42,8 @@ def _trunk_config(config: dict) -> TrunkConfig:
     expected = list(TrunkConfig.__dataclass_fields__)
     if sorted(config) != sorted(expected):
         raise ValueError(f"vae config: trunk has {sorted(config)}; expected {sorted(expected)}")
-    return TrunkConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    return TrunkConfig(**values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
