@@ -33,7 +33,7 @@ def _energies(frames: Frames, axis: int, grid: int) -> tuple[Array, Array]:
     squared = jnp.square(jnp.diff(jnp.moveaxis(frames, axis, 1), axis=1))
     on_grid = jnp.arange(squared.shape[1]) % grid == grid - 1
     means = jnp.mean(squared, axis=(2, 3))
-    on = jnp.sum(means * on_grid, 1) / jnp.sum(on_grid)
+    on = jnp.sum(means * on_grid, 1) / jnp.maximum(jnp.sum(on_grid), 1)
     return on, jnp.sum(means * ~on_grid, 1) / jnp.sum(~on_grid)
 
 
@@ -64,12 +64,13 @@ def _fine(frames: Frames) -> Frames:
 
 def _blocks(frames: Frames) -> Float[Array, "N P K"]:
     """Values of every whole block."""
-    rows, columns = (side // BLOCK * BLOCK for side in frames.shape[1:3])
+    block = min(BLOCK, *frames.shape[1:3])
+    rows, columns = (side // block * block for side in frames.shape[1:3])
     return rearrange(
         frames[:, :rows, :columns],
         "n (h a) (w b) c -> n (h w) (a b c)",
-        a=BLOCK,
-        b=BLOCK,
+        a=block,
+        b=block,
     )
 
 
@@ -77,7 +78,7 @@ def _blocks(frames: Frames) -> Float[Array, "N P K"]:
 def noise_gain(
     result: UInt8[Array, "T H W 3"], truth: UInt8[Array, "T H W 3"]
 ) -> Float[Array, " T"]:
-    """Equation (2) of each frame of at least 16 x 16 pixels; above 1, noise was added."""
+    """Equation (2) of each frame; above 1, noise was added. Smaller frames are one block or row."""
     y, x = result.astype(jnp.float32), truth.astype(jnp.float32)
     variance = jnp.var(_blocks(x), axis=-1)
     flat = variance <= jnp.quantile(variance, FLAT_PART, axis=1, keepdims=True)
