@@ -102,7 +102,7 @@ def test_it_starts_from_the_pretrained_network_and_everything_learns(finished):
 def test_the_exported_model_upscales_a_clip(finished, tmp_path):
     workdir, config, _ = finished
     export(config, [workdir], write_model_parts(tmp_path))
-    assert "Redistribution" in (tmp_path / "vae" / "NOTICE").read_text()
+    assert "Redistribution" in (tmp_path / "NOTICE").read_text()
     upscaler = Upscaler.from_pretrained(str(tmp_path))
     settings = UpscaleSettings(
         inference_steps=1, guidance_scale=1.0, noise_level=0, use_video_vae=True, decode_overlap=1

@@ -25,9 +25,9 @@ from jax.typing import ArrayLike
 from uav_jax.recipes import load_recipe, override
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.sources import network_shapes, saved_network, trained_beside
-from uav_jax.weights.model_files import ModelFiles, write_release
+from uav_jax.weights.model_files import NOTICE, ModelFiles, write_release
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS
-from uav_jax.weights.pretrained import NOTICE
+from uav_jax.weights.pretrained import TRUNK_NOTICE
 
 
 def _mean(states: Sequence[Mapping[str, ArrayLike]]) -> dict[str, np.ndarray]:
@@ -68,7 +68,7 @@ def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
     if config.stage == "flow":
         return
     if config.vae and config.vae.trunk:
-        shutil.copyfile(NOTICE, out / "vae" / "NOTICE")
+        shutil.copyfile(TRUNK_NOTICE, out / NOTICE)
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)
         text = json.dumps(config.schedule.to_json(kind), indent=1)

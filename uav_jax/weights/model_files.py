@@ -32,6 +32,8 @@ DEFAULT_DIRECTORY = Path(__file__).parent.parent / "default"
 FORMAT = 1
 _MARKER = "uav_jax.json"
 _DEFAULTS = "defaults.json"
+NOTICE = "NOTICE"
+"""Licences of weights that a model was trained from."""
 
 
 def read_tensors(path: Path) -> dict[str, LazyTensor]:
@@ -274,8 +276,9 @@ def write_release(
 def _copy_settings(model: ModelFiles, out: Path) -> None:
     for folder in (*SCHEDULERS, "tokenizer"):
         shutil.copytree(model.directory / folder, out / folder, copy_function=shutil.copyfile)
-    if (model.directory / _DEFAULTS).is_file():
-        shutil.copyfile(model.directory / _DEFAULTS, out / _DEFAULTS)
+    for name in (_DEFAULTS, NOTICE):
+        if (model.directory / name).is_file():
+            shutil.copyfile(model.directory / name, out / name)
 
 
 class _fresh_directory:

