@@ -10,8 +10,9 @@ from uav_jax.diffusion.ddim import ddim_steps
 from uav_jax.diffusion.sampler import Conditioning, sample
 from uav_jax.diffusion.schedule import ScheduleConfig, add_noise, alphas_cumprod
 from uav_jax.diffusion.windows import plan_windows
+from uav_jax.models.vae.config import PUBLISHED_GROUP as GROUP
 from uav_jax.motion.flow import ClipFlow
-from uav_jax.pipeline.decode import GROUP, decode_group
+from uav_jax.pipeline.decode import decode_group
 
 
 @pytest.mark.parametrize("case", g.cases("pipeline"))

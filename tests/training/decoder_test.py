@@ -20,6 +20,7 @@ from uav_jax.training.config import AdversarialConfig, OptimizerConfig, Validati
 from uav_jax.training.export import export
 from uav_jax.training.loop import train
 from uav_jax.training.sources import trained_beside
+from uav_jax.video.read import read_frames
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY, ModelFiles
 
 STEPS, EVERY = 100, 20

@@ -15,7 +15,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from uav_jax.data.motion import camera_clip, random_path
+from uav_jax.data.motion import CameraPath, camera_clip, random_path
+from uav_jax.data.teacher_targets import find_shards
 from uav_jax.data.variety import VarietyConfig, varied
 from uav_jax.video.color import to_8_bit
 from uav_jax.video.containers import VIDEO_SUFFIXES
@@ -152,15 +153,21 @@ class Album:
         return str(self.paths[0].parent)
 
     def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
-        """See ``Place``: of regions of two photographs often the more detailed one."""
+        """See ``Place``."""
+        region, camera = self.view(rng, frames, crop)
+        return camera_clip(region, camera, crop, crop, frames), ""
+
+    def view(
+        self, rng: np.random.Generator, frames: int, crop: int
+    ) -> tuple[Image.Image, CameraPath]:
+        """A part of a photograph, often the more detailed of two, and a path over it."""
         size = 2 * crop + 8 * frames
         regions = [self.region(rng, size) for _ in range(2)]
         often = self.variety.detailed_probability if self.variety else 0.75
         region = max(regions, key=_detail) if rng.random() < often else regions[0]
         if self.variety:
             region = varied(region, self.variety, rng)
-        camera = random_path(rng, region, crop, crop, frames)
-        return camera_clip(region, camera, crop, crop, frames), ""
+        return region, random_path(rng, region, crop, crop, frames)
 
     def region(self, rng: np.random.Generator, size: int) -> Image.Image:
         """A random part of a photo, large enough for a clip, so that little is read from disk."""
@@ -237,7 +244,7 @@ KINDS: dict[str, Callable[[Path], list]] = {
 
 def places(
     kind: str, directory: str, *, validation: bool = False, variety: VarietyConfig | None = None
-) -> list[Place]:
+) -> list:
     """The places of a collection for training, or those held out; ``ValueError`` if none.
 
     ``variety`` is for photographs.
@@ -246,8 +253,12 @@ def places(
         from uav_jax.data.tfds.reader import packed_clips
 
         return packed_clips(Path(directory), "validation" if validation else "train")
+    if kind == "teacher_targets":
+        return [find_shards(Path(directory), "validation" if validation else "train")]
     if kind not in KINDS:
-        raise ValueError(f"data kind {kind!r}; expected one of {', '.join(KINDS)}, tfds")
+        raise ValueError(
+            f"data kind {kind!r}; expected one of {', '.join(KINDS)}, tfds, teacher_targets"
+        )
     found = KINDS[kind](Path(directory))
     chosen = [p for i, p in enumerate(found) if (i % HOLD_OUT == HOLD_OUT // 2 - 1) == validation]
     if not chosen:

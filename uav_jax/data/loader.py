@@ -24,7 +24,8 @@ class DataConfig:
     """What a batch is made of."""
 
     directory: str
-    kind: str = "photos"  # or "videos", "frames", "webvid", "tfds"; "flow": pairs with their flow
+    kind: str = "photos"  # or "videos", "frames", "webvid", "tfds"; "flow": pairs with their flow;
+    # "teacher_targets": shards of ``uav_jax.data.teacher_targets``
     batch_size: int  # over all hosts
     frames: int = 1
     lead: int = 0  # up to so many frames before a clip are degraded with it: a video's first frames
@@ -79,13 +80,19 @@ def make_record(
 ) -> dict[str, np.ndarray | str]:
     """Record ``index``: ``target`` (T, H, W, 3), ``low_quality`` (T, H/4, W/4, 3), ``prompt``.
 
-    Of kind ``flow``: ``target`` (2, H, W, 3) and ``flow`` (H, W, 2) between the two frames.
+    Of kind ``flow``: ``target`` (2, H, W, 3) and ``flow`` (H, W, 2) between the two frames. Of kind
+    ``teacher_targets`` also ``teacher`` and ``motion``, see ``uav_jax.data.teacher_targets``.
     """
     rng = np.random.default_rng((config.seed, index))
     if config.kind == "flow":
         (album,) = collection
         frames, flow = moving_pair(album, rng, config.crop)  # pyright: ignore
         return {"target": frames, "flow": flow, "prompt": "", "index": np.array(index)}
+    if config.kind == "teacher_targets":
+        (shards,) = collection
+        made = shards.record(rng, config.frames, config.crop)  # pyright: ignore
+        prompt = "" if rng.random() < config.empty_probability else config.added_prompt
+        return {**made, "prompt": prompt, "index": np.array(index)}
     lead = int(rng.integers(config.lead + 1)) if config.lead else 0
     clip, caption = _usable_clip(config, collection, rng, unusable, lead)
     if rng.random() < 0.5:

@@ -40,6 +40,17 @@ class CameraPath:
         there = q @ np.linalg.inv(self._matrix(t + 1)).T + (width / 2, height / 2)
         return (there - pixel_middles(width, height)).astype(np.float32)
 
+    def motion(self, t: float, width: int, height: int) -> np.ndarray:
+        """The affine map ``(2, 3)`` from positions (x, y, 1) in frame ``t`` to those in ``t + 1``.
+
+        Positions are in pixels, those of pixels' middles end in .5.
+        """
+        middle = np.array([width, height]) / 2
+        back = np.linalg.inv(self._matrix(t + 1))
+        linear = back @ self._matrix(t)
+        offset = middle - linear @ middle - back @ np.asarray(self.velocity)
+        return np.concatenate([linear, offset[:, None]], 1).astype(np.float32)
+
     def frame(self, photo: Image.Image, t: float, width: int, height: int) -> np.ndarray:
         """Frame ``t``, uint8 ``(height, width, 3)``."""
         scale = self.scale * self.zoom**t

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from uav_jax.metrics import no_reference
+from uav_jax.metrics.artefacts import blocking, noise_gain
 from uav_jax.metrics.consistency import SELF_PIXELS, Motion, flicker, motion, warping_error
 from uav_jax.metrics.fidelity import luma_psnr, luma_ssim, psnr, ssim
 from uav_jax.metrics.lpips import LPIPSWeights, installed_lpips, load_lpips, lpips
@@ -33,6 +34,8 @@ MEASURES = {
     "ewarp": Measure("E*warp (1000x)", -1),
     "ewarp_self": Measure("E*warp, own flow (1000x)", -1, needs_truth=False),
     "flicker": Measure("flicker (8 bit)", -1, needs_truth=False),
+    "blocking": Measure("blocking on the grid of 4", 0, needs_truth=False),
+    "noise_gain": Measure("noise gain, flat regions", 0),
     "clipiqa": Measure("CLIP-IQA", 1, needs_truth=False, default=False),
     "musiq": Measure("MUSIQ", 1, needs_truth=False, default=False),
 }
@@ -99,6 +102,8 @@ class Scorer:
                 values[name] = self._no_reference[name](result)
             elif name in self._weights:
                 values[name] = float(_lpips(self._weights[name], result, truth))
+            elif name == "blocking":
+                values[name] = float(blocking(result[None])[0])
             elif name in _FIDELITY:
                 assert truth is not None
                 values[name] = float(_FIDELITY[name](result[None], truth[None])[0])
@@ -127,7 +132,13 @@ class Scorer:
         return {"flicker": float(flicker(first, second, third))}
 
 
-_FIDELITY = {"psnr_rgb": psnr, "psnr_y": luma_psnr, "ssim_rgb": ssim, "ssim_y": luma_ssim}
+_FIDELITY = {
+    "psnr_rgb": psnr,
+    "psnr_y": luma_psnr,
+    "ssim_rgb": ssim,
+    "ssim_y": luma_ssim,
+    "noise_gain": noise_gain,
+}
 
 
 @jax.jit

@@ -9,7 +9,7 @@ from flax import nnx
 
 from uav_jax.diffusion.sampler import guided
 from uav_jax.jobs.prepare import Job
-from uav_jax.pipeline.decode import GROUP, decode_program
+from uav_jax.pipeline.decode import decode_program
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.shapes import LATENT_CHANNELS
 from uav_jax.video.containers import shown
@@ -48,13 +48,13 @@ def operations(upscaler: Upscaler, job: Job) -> float:
     latents, low_res = video(window, LATENT_CHANNELS), video(window, 3)
     graph, state = nnx.split(upscaler.unet)
     call = guided.lower(graph, state, latents, low_res, number, number, text, real)
-    group = (1, GROUP, tile.height, tile.width)
     vae = upscaler.network("vae_video" if settings.use_video_vae else "vae_3d")
+    group = (1, vae.config.group, tile.height, tile.width)
     graph, state = nnx.split(vae)
     decode = decode_program.lower(
         graph, state, video(group, LATENT_CHANNELS), video(group, 3), real
     )
-    groups = -(-job.source.frames // GROUP) * len(plan.tiles)
+    groups = -(-job.source.frames // vae.config.group) * len(plan.tiles)
     return plan.calls(settings.inference_steps) * _flops(call) + groups * _flops(decode)
 
 

@@ -1,4 +1,4 @@
-"""Latents to frames: groups of three frames, tile by tile, blended."""
+"""Latents to frames: groups of frames (three, as published), tile by tile, blended."""
 
 from functools import partial
 
@@ -11,11 +11,9 @@ from jaxtyping import Array, Float
 from uav_jax import programs
 from uav_jax.diffusion.sampler import Places
 from uav_jax.diffusion.windows import plan_windows
+from uav_jax.models.vae.config import PUBLISHED_GROUP
 from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.shapes import UPSCALE, Video
-
-GROUP = 3
-"""Frames decoded together: the norms and 3-D convolutions see a group, so its size matters."""
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -41,19 +39,22 @@ Group = list[tuple[int, int, np.ndarray]]
 """Parts ``(first, last + 1, weight of each frame)`` whose weighted frames make up a stretch."""
 
 
-def plan_groups(frames: int, start: int, stop: int, overlap: int) -> list[tuple[int, int, Group]]:
+def plan_groups(
+    frames: int, start: int, stop: int, overlap: int, group: int = PUBLISHED_GROUP
+) -> list[tuple[int, int, Group]]:
     """Stretches of a scene of ``frames`` frames between ``start`` and ``stop``, and their groups.
 
-    Without ``overlap`` a stretch is a group, as published. With it, groups share that many frames
-    and what both made of a frame is averaged.
+    A group has ``group`` frames: norms and 3-D convolutions see all of them. Without ``overlap`` a
+    stretch is a group, as published. With it, groups share that many frames and what both made of a
+    frame is averaged.
     """
     if not overlap:
-        spans = [(s, min(s + GROUP, stop)) for s in range(start, stop, GROUP)]
+        spans = [(s, min(s + group, stop)) for s in range(start, stop, group)]
         return [(a, b, [(a, b, np.ones(b - a, np.float32))]) for a, b in spans]
-    plan = plan_windows(frames, start, stop, window=GROUP, stride=GROUP - overlap)
+    plan = plan_windows(frames, start, stop, window=group, stride=group - overlap)
     found = []
-    for a in range(start, stop, GROUP):
-        b, parts = min(a + GROUP, stop), []
+    for a in range(start, stop, group):
+        b, parts = min(a + group, stop), []
         for first, weights in zip(plan.starts, plan.weights, strict=True):
             of_stretch = weights[a - plan.first : b - plan.first]
             if of_stretch.any():

@@ -14,7 +14,6 @@ from uav_jax.diffusion.sampler import Places
 from uav_jax.diffusion.windows import WINDOW
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
-from uav_jax.pipeline.decode import GROUP
 from uav_jax.pipeline.segments import Segment, plan_segments
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.tiling import AUTOMATIC_FROM, Tile, blend_weights, plan_tiles
@@ -22,6 +21,9 @@ from uav_jax.shapes import UPSCALE
 
 UNET_VALUES, DECODER_VALUES, RESIDUAL_DECODER_VALUES = 13.0, 8.5, 4.2
 """Float32 values held at once per pixel (of the level) and channel of the first level."""
+
+TRUNK_DECODER_VALUES = 0.7
+"""The same of a trunk decoder per pixel of its result and channel of its trunk."""
 
 SMALLEST_TILE = 32
 """Low-resolution pixels a side, context included, below which a tile is not halved."""
@@ -88,9 +90,12 @@ class Plan:
         frames = min(WINDOW, max(s.frames for s in self.segments))
         rows = self.rows_at_once * frames * area
         denoising = UNET_VALUES * unet.block_out_channels[0] * rows * itemsize
-        pixels = GROUP * area * UPSCALE**2
+        pixels = vae.group * area * UPSCALE**2
         values = RESIDUAL_DECODER_VALUES if vae.residual else DECODER_VALUES
-        decoding = values * vae.block_out_channels[0] * pixels * 4
+        values = values * vae.block_out_channels[0]
+        if vae.trunk:
+            values = TRUNK_DECODER_VALUES * vae.trunk.width
+        decoding = values * pixels * 4
         return int(max(denoising, decoding))
 
 

@@ -90,7 +90,11 @@ class ClipRunner:
         latents = self._fitting(lambda: self._denoise(low_res, segment))
         made: dict[tuple[int, int], np.ndarray] = {}
         groups = plan_groups(
-            segment.frames, segment.start, segment.stop, self.settings.decode_overlap
+            segment.frames,
+            segment.start,
+            segment.stop,
+            self.settings.decode_overlap,
+            self.vae.config.group,
         )
         for start, stop, parts in groups:
             total = np.zeros((), np.float32)

@@ -158,7 +158,7 @@ class Upscaler:
         plan: Plan | None = None,
         progress: Progress = _silent,
     ) -> Iterator[Float[np.ndarray, "N H W 3"]]:
-        """Upscaled frames in [-1, 1], in groups of up to three, in order.
+        """Upscaled frames in [-1, 1], in the groups that are decoded together, in order.
 
         ``frames`` are RGB, uint8 or uint16 of the full range. ``cuts`` are the first frames of
         scenes but the first: nothing crosses them. Noise depends on (seed, frame of the scene,

@@ -12,7 +12,9 @@ from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.mesh import MeshConfig
 
-Stage = Literal["image_autoencoder", "image_unet", "temporal_unet", "video_decoder", "flow"]
+Stage = Literal[
+    "image_autoencoder", "image_unet", "temporal_unet", "video_decoder", "distillation", "flow"
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,19 @@ class AdversarialConfig:
     start_step: int  # before it neither the discriminator nor its loss does anything
     weight: float = 0.5  # of the adversarial loss, after the adaptive weight
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DistillationConfig:
+    """How the video decoder learns from a teacher's results."""
+
+    pretrained: str = "realesr-animevideov3"  # peer of ``evaluate.py`` that the trunk starts from
+    fidelity_lpips: float = 0.3  # weight of LPIPS at noise level 0, relative to the full level's
+    blocking_weight: float = 0.0  # of the difference of log blocking from the truth's
+
+    def __post_init__(self):
+        if not 0 <= self.fidelity_lpips <= 1:
+            raise ValueError(f"fidelity_lpips {self.fidelity_lpips} is outside [0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +100,7 @@ class TrainConfig:
     lpips_frames: int | None = None  # frames of a clip that LPIPS looks at; None: all
     lpips_scales: int = 1  # sizes (1, 1/2, 1/4, ...) that LPIPS looks at
     change_weight: float = 0.0  # of the L1 between the frames' changes over time
+    distillation: DistillationConfig | None = None  # of that stage
     adversarial: AdversarialConfig | None = None  # None: L1 and LPIPS alone
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     divergence: float = 50.0  # a loss this many times its recent median ends the run
@@ -103,16 +119,18 @@ class TrainConfig:
             raise ValueError(
                 f"batch size {self.data.batch_size} does not divide into {self.accumulate} parts"
             )
+        decoder = ("vae", "unet", "text_encoder", "autoencoder_from")
         needs = {
             "image_autoencoder": ("vae",),
             "image_unet": ("vae", "unet", "text_encoder", "autoencoder_from"),
             "temporal_unet": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
             "flow": ("raft",),
-            "video_decoder": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
+            "video_decoder": (*decoder, "unet_from"),
+            "distillation": (*decoder, "distillation", "full_perception_level"),
         }
         if not 1 <= self.lpips_stages <= 5:
             raise ValueError(f"lpips_stages {self.lpips_stages} is outside 1..5")
-        if self.through_sampler and self.stage != "video_decoder":
+        if self.through_sampler and self.stage not in ("video_decoder", "distillation"):
             raise ValueError(f"stage {self.stage} has no sampler to learn through")
         if self.vae and self.vae.residual and not (self.decoder_from or self.whole_decoder):
             raise ValueError("a residual decoder from nothing needs whole_decoder=True to learn")
@@ -120,8 +138,13 @@ class TrainConfig:
             raise ValueError(f"stage {self.stage} has no adversarial loss; video_decoder has")
         if self.stage not in needs:
             raise ValueError(f"stage {self.stage!r}; expected one of {', '.join(needs)}")
-        if (self.stage == "flow") != (self.data.kind == "flow"):
-            raise ValueError(f"stage {self.stage} does not go with data kind {self.data.kind!r}")
+        for stage, kind in (("flow", "flow"), ("distillation", "teacher_targets")):
+            if (self.stage == stage) != (self.data.kind == kind):
+                raise ValueError(
+                    f"stage {self.stage} does not go with data kind {self.data.kind!r}"
+                )
+        if self.stage == "distillation" and not (self.vae and self.vae.trunk):
+            raise ValueError("stage distillation trains a decoder with a trunk; vae has none")
         missing = [name for name in needs[self.stage] if getattr(self, name) is None]
         if missing:
             raise ValueError(f"stage {self.stage} needs {', '.join(missing)}")

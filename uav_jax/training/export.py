@@ -13,6 +13,7 @@ is added to a model.
 
 import argparse
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,9 @@ from jax.typing import ArrayLike
 from uav_jax.recipes import load_recipe, override
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.sources import network_shapes, saved_network, trained_beside
-from uav_jax.weights.model_files import ModelFiles, write_release
+from uav_jax.weights.model_files import NOTICE, ModelFiles, write_release
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS
+from uav_jax.weights.pretrained import TRUNK_NOTICE
 
 
 def _mean(states: Sequence[Mapping[str, ArrayLike]]) -> dict[str, np.ndarray]:
@@ -37,9 +39,10 @@ def _networks(config: TrainConfig) -> dict[str, tuple[str | None, Any]]:
     """What a recipe's run completes: the folder of another stage's network (or None), its size."""
     if config.stage == "flow":
         return {"propagator": (None, config.raft)}
-    if config.stage != "video_decoder":
+    if config.stage not in ("video_decoder", "distillation"):
         raise ValueError(
-            f"the recipe trains stage {config.stage}; give one of video_decoder or flow"
+            f"the recipe trains stage {config.stage}; give one of video_decoder, distillation or "
+            "flow"
         )
     assert config.vae
     return {
@@ -64,6 +67,8 @@ def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
         write_release(out, name, _mean(states), network.to_published())
     if config.stage == "flow":
         return
+    if config.vae and config.vae.trunk:
+        shutil.copyfile(TRUNK_NOTICE, out / NOTICE)
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)
         text = json.dumps(config.schedule.to_json(kind), indent=1)

@@ -28,6 +28,8 @@ BATCH_AXES: dict[str, tuple[str | None, ...]] = {
     "target": ("batch", None, "rows", None, None),
     "low_quality": ("batch", None, "rows", None, None),
     "flow": ("batch", "rows", None, None),
+    "teacher": ("batch", None, "rows", None, None),
+    "motion": ("batch", None, None, None),
     "tokens": ("batch", None),
     "index": ("batch",),
 }

@@ -83,3 +83,12 @@ DECODER_WHOLE = Partition(
     trained=(r"^decoder\.", r"^post_quant_conv\."), frozen=(r"^(encoder|quant_conv)\.",)
 )
 """The whole decoder: for the small default model, whose image decoder is not worth freezing."""
+
+TRUNK_IMAGE = Partition(
+    trained=(
+        r"^decoder\.(head|body|conv_out|condition_in|condition_fuse)\.",
+        r"^post_quant_conv\.",
+    ),
+    frozen=(r"^(encoder|quant_conv)\.", r"^decoder\.temporal\."),
+)
+"""A trunk decoder on single frames, which cannot teach its 3-D layers."""

@@ -50,6 +50,10 @@ def batch_shapes(config: TrainConfig) -> dict[str, jax.ShapeDtypeStruct]:
     elif data.low_quality:
         small = data.crop // 4
         shapes["low_quality"] = jax.ShapeDtypeStruct((*clip, small, small, 3), jnp.uint8)
+    if data.kind == "teacher_targets":
+        motion = (data.batch_size, data.frames - 1, 2, 3)
+        shapes["teacher"] = shapes["target"]
+        shapes["motion"] = jax.ShapeDtypeStruct(motion, jnp.float32)
     return shapes
 
 

@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from uav_jax.evaluation.peers import PEERS, cache_folder, peer_files
 from uav_jax.metrics.lpips import installed_lpips, load_lpips
+from uav_jax.models.vae.config import TrunkConfig
 from uav_jax.training.checkpoint import load_network, network_file
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters, initialise
 from uav_jax.training.partition import EVERYTHING, UNET_IMAGE
 from uav_jax.weights.engine import parameter_shapes
 from uav_jax.weights.model_files import find_model, image_network
+from uav_jax.weights.pretrained import read_trunk
 
 Make = Callable[..., nnx.Module]
 """A constructor that takes ``rngs`` (None: zeros)."""
@@ -34,6 +37,10 @@ class Source(Protocol):
 
     def lpips(self, config: TrainConfig) -> Parameters:
         """LPIPS with VGG16."""
+        ...
+
+    def trunk(self, config: TrunkConfig, name: str) -> Parameters:
+        """The image network of a trunk decoder, from the peer ``name``."""
         ...
 
 
@@ -64,6 +71,13 @@ class Files:
             )
         return load_lpips(found)
 
+    def trunk(self, config: TrunkConfig, name: str) -> Parameters:
+        """See ``Source``. ``ValueError`` where the weights cannot be had or are another network."""
+        if name not in PEERS:
+            raise ValueError(f"pretrained {name!r}; expected one of {', '.join(PEERS)}")
+        read = read_trunk(*peer_files(PEERS[name], cache_folder()), config)
+        return {n: jnp.asarray(value) for n, value in read.items()}
+
 
 class Shapes:
     """Shapes and types in place of values: for counting and for compiling."""
@@ -76,6 +90,11 @@ class Shapes:
     def lpips(self, config: TrainConfig) -> Parameters:
         """See ``Source``."""
         return jax.eval_shape(lambda: Files().lpips(config))
+
+    def trunk(self, config: TrunkConfig, name: str) -> Parameters:
+        """See ``Source``; the network's own shapes are those."""
+        del config, name
+        return {}
 
 
 def trained_beside(place: Path, name: str) -> Parameters:

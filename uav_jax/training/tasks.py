@@ -25,6 +25,7 @@ from uav_jax.training.losses import (
 )
 from uav_jax.training.partition import EVERYTHING, UNET_IMAGE, UNET_TEMPORAL, Partition
 from uav_jax.training.sources import Files, Source
+from uav_jax.training.stages.distillation import distillation
 from uav_jax.training.standardise import standardised
 from uav_jax.training.step import Batch, Metrics
 from uav_jax.training.task import (
@@ -159,6 +160,8 @@ def make_task(config: TrainConfig, source: Source | None = None) -> Task:
         return image_autoencoder(config, source)
     if config.stage == "flow":
         return flow_network(config, source)
+    if config.stage == "distillation":
+        return distillation(config, source)
     if config.stage == "video_decoder":
         return video_decoder(config, source)
     return unet(config, source, UNET_IMAGE if config.stage == "image_unet" else UNET_TEMPORAL)

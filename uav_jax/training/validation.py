@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, UInt8
 
 from uav_jax.data.loader import DataConfig, Tokenize, batches
+from uav_jax.metrics.artefacts import blocking_energy
 from uav_jax.metrics.lpips import lpips
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters
@@ -49,9 +50,10 @@ class Validation:
     def __call__(
         self, average: Parameters, frozen: Parameters
     ) -> tuple[dict[str, float], UInt8[np.ndarray, "T H W 3"]] | None:
-        """Mean PSNR (dB) and LPIPS (VGG16), and the first batch as a picture; None if turned off.
+        """Mean PSNR (dB), LPIPS (VGG16) and blocking, and the first batch as a picture.
 
-        A row of the picture is a clip: low-quality (enlarged), the network's, the target.
+        None if turned off. A row of the picture is a clip: low-quality (enlarged), the network's,
+        the target.
         """
         rows, scores = None, []
         for number, batch in enumerate(self._batches):
@@ -81,6 +83,7 @@ class Validation:
         score = {
             "psnr": jnp.mean(-10 * jnp.log10(jnp.maximum(error, 1e-10))),
             "lpips_vgg": jnp.mean(lpips(weights, *frames)),
+            "blocking": jnp.mean(blocking_energy(frames[0])),
         }
         pictures = [jnp.round((made + 1) * 127.5).astype(jnp.uint8), batch["target"]]
         if "low_quality" in batch:

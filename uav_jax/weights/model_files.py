@@ -37,6 +37,8 @@ DEFAULT_DIRECTORY = Path(__file__).parent.parent / "default"
 FORMAT = 1
 _MARKER = "uav_jax.json"
 _DEFAULTS = "defaults.json"
+NOTICE = "NOTICE"
+"""Licences of weights that a model was trained from."""
 
 
 MAX_PARAMETERS = 4_000_000_000
@@ -51,6 +53,7 @@ SETTINGS = {
     "tokenizer/special_tokens_map.json": 1 << 20,
     "tokenizer/added_tokens.json": 1 << 20,
     _DEFAULTS: 1 << 20,
+    NOTICE: 1 << 20,
 }
 """The files beside the networks that a model may have, and how many bytes each may take."""
 

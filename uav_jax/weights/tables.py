@@ -127,6 +127,17 @@ _VAE_MID = (
     ),
 )
 
+_TRUNK_DECODER = (
+    *layer("head.conv", CONV2D),
+    Rule("head.prelu.weight", "head.slope"),
+    *layer("body.{i}.conv", CONV2D),
+    Rule("body.{i}.prelu.weight", "body.{i}.slope"),
+    *layer("condition_in.{i}", CONV2D),
+    *layer("condition_fuse.{i}.scale", CONV2D),
+    *layer("condition_fuse.{i}.shift", CONV2D),
+    *layer("temporal.{i}", CONV3D),
+)
+
 VAE = WeightTable(
     rules=(
         *layer("quant_conv", CONV2D),
@@ -165,6 +176,7 @@ VAE = WeightTable(
                 *layer("shift", CONV2D),
             ),
         ),
+        *under("decoder.", "decoder.", _TRUNK_DECODER),
     ),
 )
 

@@ -1,6 +1,7 @@
 """Configuration of the two autoencoders."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -17,6 +18,43 @@ from uav_jax.models.bounds import (
     check_real,
     required,
 )
+
+PUBLISHED_GROUP = 3
+"""Frames that the published decoder sees at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrunkConfig:
+    """The image network of a ``TrunkDecoder`` and what is added to it.
+
+    Positions count the body's layers: 0 is before the first, ``depth`` behind the last.
+    """
+
+    width: int = 64  # channels
+    depth: int = 16  # layers of the body
+    condition_at: tuple[int, ...] = (0, 5, 10)  # where the latents' SFT acts
+    temporal_at: tuple[int, ...] = (4, 12)  # where 3-D convolutions are added
+    group: int = 6  # frames decoded together
+
+    def __post_init__(self):
+        if self.group < 2:
+            raise ValueError(f"group {self.group}; expected at least 2 frames")
+        for name in ("condition_at", "temporal_at"):
+            positions = getattr(self, name)
+            if sorted(set(positions)) != list(positions) or not all(
+                0 <= position <= self.depth for position in positions
+            ):
+                raise ValueError(
+                    f"{name} {positions} are no ascending positions from 0 to depth {self.depth}"
+                )
+
+
+def _trunk_config(config: dict) -> TrunkConfig:
+    expected = list(TrunkConfig.__dataclass_fields__)
+    if sorted(config) != sorted(expected):
+        raise ValueError(f"vae config: trunk has {sorted(config)}; expected {sorted(expected)}")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    return TrunkConfig(**values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +73,7 @@ class VAEConfig:
     condition_channels: int = 0
     remat: Remat = "nothing"  # what the decoder's backward pass recomputes
     residual_blocks: int = 0  # of a video decoder that is a residual network (ours); 0: published
+    trunk: TrunkConfig | None = None  # of a video decoder around a pretrained image network (ours)
     mid_attention: bool = True  # single-head self-attention over H*W in both middle blocks
     dtype: DTypeLike = jnp.float32  # compute
     param_dtype: DTypeLike = jnp.float32  # storage
@@ -59,6 +98,10 @@ class VAEConfig:
                 f"residual_blocks {self.residual_blocks} need the low-resolution branch "
                 "(condition_channels > 0)"
             )
+        if self.trunk and (self.residual or not self.temporal):
+            raise ValueError(
+                f"trunk {self.trunk} needs condition_channels > 0 and goes without residual_blocks"
+            )
         if self.residual and self.mid_attention:
             raise ValueError(
                 f"residual_blocks {self.residual_blocks} go without attention (mid_attention)"
@@ -74,9 +117,14 @@ class VAEConfig:
         """Whether the video decoder is a residual super-resolution network."""
         return self.residual_blocks > 0
 
+    @property
+    def group(self) -> int:
+        """Frames decoded together."""
+        return self.trunk.group if self.trunk else PUBLISHED_GROUP
+
     def image(self) -> "VAEConfig":
         """The plain autoencoder of the same size."""
-        return replace(self, condition_channels=0, residual_blocks=0)
+        return replace(self, condition_channels=0, residual_blocks=0, trunk=None)
 
     @classmethod
     def from_published(cls, config: dict, **settings) -> "VAEConfig":
@@ -107,6 +155,7 @@ class VAEConfig:
             condition_channels=config["condition_channels"] if conditioned else 0,
             mid_attention=config.get("mid_block_add_attention", True),
             residual_blocks=config.get("residual_blocks", 0),
+            trunk=_trunk_config(config["trunk"]) if "trunk" in config else None,
             **settings,
         )
 
@@ -138,6 +187,11 @@ class VAEConfig:
             }
         if self.residual:
             config["residual_blocks"] = self.residual_blocks
+        if self.trunk:
+            config["trunk"] = {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self.trunk).items()
+            }
         return config
 
     @classmethod
@@ -167,3 +221,9 @@ class VAEConfig:
             residual_blocks=6 if video else 0,
             **settings,
         )
+
+    @classmethod
+    def trunk_model(cls, **settings) -> "VAEConfig":
+        """The shipped autoencoders with a video decoder around a pretrained image network."""
+        base = cls.default_model(video=True, **settings)
+        return replace(base, residual_blocks=0, condition_channels=32, trunk=TrunkConfig())

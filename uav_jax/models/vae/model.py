@@ -9,7 +9,7 @@ convolution, the low-resolution frames by spatial feature transform:
 With ``residual_blocks`` (the default model) the video decoder is a residual super-resolution
 network (EDSR; Lim et al., CVPRW 2017): its blocks work at the latents' size and without norms, two
 sub-pixel convolutions enlarge what they found, and the result is added to the bicubically enlarged
-frames.
+frames. With ``trunk`` it is another network, see ``trunk_decoder``.
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,7 @@ from uav_jax.layers.resample import (
 )
 from uav_jax.layers.residual import ResidualBlock
 from uav_jax.models.vae.config import VAEConfig
+from uav_jax.models.vae.trunk_decoder import TrunkDecoder
 from uav_jax.shapes import Video
 
 EPSILON = 1e-6
@@ -251,7 +252,7 @@ class VideoAutoencoder(nnx.Module):
         self.encoder = Encoder(config, rngs=rngs)
         self.quant_conv = Conv2d(2 * latent, 2 * latent, 1, **settings)
         self.post_quant_conv = Conv2d(latent, latent, 1, **settings)
-        self.decoder = Decoder(config, rngs=rngs)
+        self.decoder = (TrunkDecoder if config.trunk else Decoder)(config, rngs=rngs)
 
     def moments(
         self, video: Float[Array, "B T H W 3"]

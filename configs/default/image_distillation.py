@@ -1,0 +1,55 @@
+"""The video decoder's image layers, pretrained and distilled on single frames, and a small U-Net.
+
+python train.py configs/default/image_distillation.py --workdir runs/image_distillation
+"""
+
+from uav_jax.data.loader import DataConfig
+from uav_jax.diffusion.schedule import ScheduleConfig
+from uav_jax.models.clip.config import TextEncoderConfig
+from uav_jax.models.unet.config import UNetConfig
+from uav_jax.models.vae.config import VAEConfig
+from uav_jax.training.config import (
+    DistillationConfig,
+    OptimizerConfig,
+    TrainConfig,
+    ValidationConfig,
+)
+
+
+def config() -> TrainConfig:
+    """8 crops of 128 pixels a step; LPIPS's window moves by single pixels over the crop.
+
+    The U-Net starts from nothing and learns along: its latents tell the decoder the noise level.
+    """
+    return TrainConfig(
+        stage="distillation",
+        data=DataConfig(
+            kind="teacher_targets", directory="data/image_targets", batch_size=8, crop=128
+        ),
+        autoencoder_from="default",
+        vae=VAEConfig.trunk_model(),
+        unet=UNetConfig(
+            block_out_channels=(16, 32),
+            num_heads=1,
+            cross_attention_dim=64,
+            layers_per_block=1,
+            only_cross_attention=(True, True),
+            norm_num_groups=8,
+        ),
+        text_encoder=TextEncoderConfig.default_model(),
+        schedule=ScheduleConfig(timestep_spacing="trailing"),
+        distillation=DistillationConfig(),
+        optimizer=OptimizerConfig(
+            learning_rate=2e-4, warmup_steps=30, ema_decay=0.98, decay_steps=770
+        ),
+        validation=ValidationConfig(batches=2, noise_level=60),
+        noise_levels=(0, 60),
+        full_perception_level=60,
+        sampling_steps=1,
+        through_sampler=True,
+        lpips_stages=4,
+        lpips_window=96,
+        steps=800,
+        log_every=10,
+        checkpoint_every=50,
+    )

@@ -1,0 +1,194 @@
+"""Distillation of a teacher into the video decoder around a pretrained image network.
+
+With a the noise level in parts of the full one, x the truth, t the teacher's result and y the
+decoder's, a clip costs
+
+    (1 - a) |y - x| + a |y - t| + w_p (b + (1 - b) a) LPIPS(y, r) + w_c C(y, x)
+        + w_b |log B(y) - log B(x)|                                                           (1)
+
+where r is t with probability a and otherwise x. At noise level 0 the decoder learns the truth, at
+the full one the teacher. B is blocking (``uav_jax.metrics.artefacts``), C flicker along the known
+motion: with m the warp from frame s + 1 to frame s,
+
+    C = mean_s |(m(y_{s+1}) - y_s) - (m(x_{s+1}) - x_s)|                                      (2)
+
+On single frames the 3-D layers stay as they are. With ``through_sampler`` the U-Net learns too.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+from jaxtyping import Array, Float
+
+from uav_jax.metrics.artefacts import blocking_energy
+from uav_jax.models.unet.model import VideoUNet
+from uav_jax.models.vae.model import VideoAutoencoder
+from uav_jax.motion.warp import warp
+from uav_jax.shapes import Video
+from uav_jax.training.config import TrainConfig
+from uav_jax.training.functional import Functional, Parameters
+from uav_jax.training.losses import perceptual_error
+from uav_jax.training.partition import DECODER_WHOLE, EVERYTHING, TRUNK_IMAGE
+from uav_jax.training.sources import Source
+from uav_jax.training.step import Batch, Metrics
+from uav_jax.training.task import (
+    Task,
+    own,
+    part,
+    random_levels,
+    sample_latents,
+    text_conditioning,
+    to_unit_range,
+    under,
+    validation_level,
+)
+
+
+def flow_of(motion: Float[Array, "B t 2 3"], height: int, width: int) -> Float[Array, "B t H W 2"]:
+    """Optical flow in pixels of affine maps of positions (see ``CameraPath.motion``)."""
+    middles = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
+    change = motion[..., :2] - jnp.eye(2)
+    moved = jnp.einsum("btij,hwj->bthwi", change, middles.astype(np.float32))
+    return moved + motion[:, :, None, None, :, 2]
+
+
+def flicker_error(
+    prediction: Video, truth: Video, motion: Float[Array, "B t 2 3"]
+) -> Float[Array, ""]:
+    """Equation (2), where the neighbour shows the pixel.
+
+    Args:
+        prediction: Frames y.
+        truth: Frames x.
+        motion: Affine maps from each frame to the next, t = T - 1.
+    """
+    H, W, C = prediction.shape[2:]
+    flow = flow_of(motion, H, W).reshape(-1, H, W, 2)
+    inside = warp(jnp.ones((*flow.shape[:3], 1)), flow) > 0.999
+
+    def change(video: Video) -> Array:
+        return warp(video[:, 1:].reshape(-1, H, W, C), flow) - video[:, :-1].reshape(-1, H, W, C)
+
+    error = jnp.abs(change(prediction) - change(truth)) * inside
+    return jnp.sum(error) / jnp.maximum(C * jnp.sum(inside), 1)
+
+
+def _per_clip(error: Video) -> Float[Array, " B"]:
+    return jnp.mean(error, axis=(1, 2, 3, 4))
+
+
+def distillation_loss(
+    decoded: Video,
+    batch: Batch,
+    weights: Parameters,
+    detail: Array,
+    key: Array,
+    config: TrainConfig,
+) -> tuple[Array, Metrics]:
+    """Equation (1), mean over the batch.
+
+    Args:
+        decoded: Frames in [-1, 1].
+        batch: With ``target``, ``teacher`` and ``motion``.
+        weights: LPIPS.
+        detail: a of equation (1), ``(B,)``.
+        key: Draws the LPIPS reference and the place of its window.
+        config: The recipe.
+    """
+    assert config.distillation
+    truth, teacher = (to_unit_range(batch[name]) for name in ("target", "teacher"))
+    keys = jax.random.split(key)
+    errors = [_per_clip(jnp.abs(decoded - target)) for target in (truth, teacher)]
+    value = jnp.mean((1 - detail) * errors[0] + detail * errors[1])
+    images = rearrange(decoded, "b t h w c -> (b t) h w c")
+    parts = {
+        "l1_truth": jnp.mean(errors[0]),
+        "l1_teacher": jnp.mean(errors[1]),
+        "blocking": jnp.mean(blocking_energy(images)),
+    }
+    to_teacher = jax.random.uniform(keys[0], detail.shape) < detail
+    perceptual = perceptual_error(
+        decoded,
+        jnp.where(to_teacher[:, None, None, None, None], teacher, truth),
+        weights,
+        stages=config.lpips_stages,
+        window=config.lpips_window,
+        frames=config.lpips_frames,
+        scales=config.lpips_scales,
+        place=jax.random.uniform(keys[1], (3,)),
+    )
+    least = config.distillation.fidelity_lpips
+    value += config.lpips_weight * jnp.mean(perceptual * (least + (1 - least) * detail))
+    parts["lpips_vgg"] = jnp.mean(perceptual)
+    if config.change_weight and decoded.shape[1] > 1:
+        parts["flicker"] = flicker_error(decoded, truth, batch["motion"])
+        value += config.change_weight * parts["flicker"]
+    if config.distillation.blocking_weight:
+        wanted = jnp.mean(blocking_energy(rearrange(truth, "b t h w c -> (b t) h w c")))
+        difference = jnp.abs(jnp.log(parts["blocking"]) - jnp.log(wanted))
+        value += config.distillation.blocking_weight * difference
+    return value, parts
+
+
+def _networks(config: TrainConfig, source: Source, make_vae, make_unet):
+    """(trained, the autoencoder's frozen part, the U-Net's frozen part)."""
+    assert config.vae and config.vae.trunk and config.distillation
+    if config.decoder_from:
+        parameters = source.network("vae_video", make_vae, config.decoder_from, config.seed)
+    else:
+        make_image = partial(VideoAutoencoder, config.vae.image())
+        image = source.network("vae_3d", make_image, config.autoencoder_from, config.seed)
+        parameters = source.network("vae_video", make_vae, None, config.seed)
+        parameters |= DECODER_WHOLE.split(image)[1]
+        parameters |= source.trunk(config.vae.trunk, config.distillation.pretrained)
+    single = config.data.frames == 1
+    trained, frozen = (TRUNK_IMAGE if single else DECODER_WHOLE).split(parameters)
+    denoiser = source.network("unet", make_unet, config.unet_from, config.seed)
+    if config.through_sampler:
+        learning, denoiser = EVERYTHING.split(denoiser)
+        trained = {**trained, **under("unet", learning)}
+    return trained, frozen, denoiser
+
+
+def distillation(config: TrainConfig, source: Source) -> Task:
+    """The video decoder with a trunk, from a teacher's results and the truth."""
+    assert config.vae and config.unet and config.full_perception_level
+    make_vae, make_unet = partial(VideoAutoencoder, config.vae), partial(VideoUNet, config.unet)
+    scale, full = config.vae.scaling_factor, config.full_perception_level
+    vae, network = Functional.of(make_vae), Functional.of(make_unet)
+    encode, text_encoder = text_conditioning(config, source)
+
+    def decoded(
+        trained: Parameters, frozen: Parameters, batch: Batch, level: Array, key: Array
+    ) -> Video:
+        low_res = to_unit_range(batch["low_quality"])
+        denoiser = network.bind({**part("unet", frozen), **part("unet", trained)})
+        text = encode(frozen, batch)
+        latents = sample_latents(denoiser, low_res, text, level, key, config)
+        if not config.through_sampler:
+            latents = jax.lax.stop_gradient(latents)
+        model = vae.bind({**own(trained), **part("vae", frozen)})
+        return model.decode(latents / scale, low_res)
+
+    def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array, step: Array):
+        del step
+        keys = jax.random.split(key, 3)
+        level = random_levels(keys[0], batch["target"].shape[0], config.noise_levels)
+        frames = decoded(trained, frozen, batch, level, keys[1])
+        detail = jnp.minimum(level / full, 1.0)
+        return distillation_loss(frames, batch, part("lpips", frozen), detail, keys[2], config)
+
+    def sample(trained: Parameters, frozen: Parameters, batch: Batch, key: Array) -> Video:
+        return decoded(trained, frozen, batch, validation_level(config, batch), key)
+
+    trained, frozen, denoiser = _networks(config, source, make_vae, make_unet)
+    others = {
+        **under("vae", frozen),
+        **under("unet", denoiser),
+        **under("lpips", source.lpips(config)),
+        **text_encoder,
+    }
+    return Task(trained, others, frozen, loss, sample)
