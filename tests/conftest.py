@@ -1,12 +1,17 @@
 """Fixtures that several test folders share."""
 
+import os
 import shutil
 
 import jax
 import pytest
 
 from tests.cases import make_cases
-from tests.release import write_small_release
+from tests.release import write_small_release, write_tiny_release
+
+FLAGS = "--xla_backend_optimization_level=1"
+"""Most of the suite's time is compiling: programs that run a few times need little optimisation.
+The longer forms (``-m full`` and ``-m slow``) run what users run."""
 
 
 @pytest.fixture(scope="session")
@@ -23,10 +28,28 @@ def small_release(tmp_path_factory):
     return write_small_release(tmp_path_factory.mktemp("release") / "upscale_a_video")
 
 
+def pytest_configure(config):
+    if "not slow" in config.option.markexpr:
+        os.environ["XLA_FLAGS"] = f"{FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+
+@pytest.fixture(scope="session")
+def tiny_release(small_release, tmp_path_factory):
+    """A released directory with fewer layers, for tests in which the numbers are no oracle."""
+    return write_tiny_release(small_release, tmp_path_factory.mktemp("release") / "tiny")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
-    """Programs that several tests compile are compiled once."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("xla")))
+    """Programs that several tests, workers or their processes compile are compiled once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "xla"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "1.0"
+    os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(2**34)  # makes JAX lock what it writes
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", 2**34)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 

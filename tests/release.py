@@ -1,10 +1,17 @@
 """A released directory with the golden small weights, written without PyTorch."""
 
 import json
+import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tests.parity import golden as g
+from tests.training.tiny import UNET, drawn
+from uav_jax.models.vae.config import VAEConfig
 from uav_jax.training.text import write_tokenizer
+from uav_jax.weights.model_files import write_release
+from uav_jax.weights.networks import NETWORKS
 from uav_jax.weights.torch_file import write_torch
 
 SCHEDULE = {
@@ -43,4 +50,21 @@ def write_small_release(folder: Path) -> Path:
     _put(folder / "low_res_scheduler/scheduler_config.json", SCHEDULE | ddpm)
     corpus = Path(__file__).parent.parent / "configs" / "default" / "prompt_corpus.txt"
     write_tokenizer(corpus.read_text(), folder / "tokenizer", text["config"]["vocab_size"])
+    return folder
+
+
+def write_tiny_release(small: Path, folder: Path) -> Path:
+    """A released directory whose networks have one block a level, which compile in a third of the time.
+
+    For tests of the pipeline. Text encoder, flow network and schedulers are those of ``small``.
+    """
+    shutil.copytree(small, folder, ignore=shutil.ignore_patterns("unet", "vae"))
+    configs = {
+        "unet": replace(UNET, cross_attention_dim=48),
+        "vae_3d": replace(VAEConfig.golden_small(video=False), layers_per_block=1),
+        "vae_video": replace(VAEConfig.golden_small(video=True), layers_per_block=1),
+    }
+    for name, config in configs.items():
+        state = drawn(partial(NETWORKS[name].build, config))
+        write_release(folder, name, state, config.to_published())
     return folder

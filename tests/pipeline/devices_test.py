@@ -38,7 +38,7 @@ for name, (count, weights) in cases.items():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("devices")
-    flags = "--xla_force_host_platform_device_count=8"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     cases = {"eight": (8, "replicated"), "divided": (8, "fsdp")}
     for arguments, extra in ((cases, environment), ({"one": (1, "replicated")}, os.environ)):

@@ -22,8 +22,8 @@ SETTINGS = UpscaleSettings(inference_steps=2, noise_level=50, guidance_scale=3.0
 
 
 @pytest.fixture(scope="module")
-def upscaler(small_release):
-    return Upscaler.from_pretrained(small_release)
+def upscaler(tiny_release):
+    return Upscaler.from_pretrained(tiny_release)
 
 
 @pytest.fixture(scope="module")
@@ -200,11 +200,11 @@ def test_impossible_settings_are_refused_with_what_is_accepted(upscaler, options
         upscaler.check(UpscaleSettings(**options))
 
 
-def test_a_model_without_flow_says_so(small_release, tmp_path):
+def test_a_model_without_flow_says_so(tiny_release, tmp_path):
     import shutil
 
     copy = tmp_path / "noflow"
-    shutil.copytree(small_release, copy)
+    shutil.copytree(tiny_release, copy)
     shutil.rmtree(copy / "propagator")
     with pytest.raises(ValueError, match="no flow network"):
         Upscaler.from_pretrained(copy).check(UpscaleSettings(propagation_steps=(1,)))

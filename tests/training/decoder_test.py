@@ -43,6 +43,8 @@ def finished(tmp_path_factory):
         steps=STEPS,
         vae=vae,
         autoencoder_from=str(folder / "small"),
+        unet=SMALLEST_UNET,
+        unet_from=str(folder / "smallest"),
         checkpoint_every=EVERY,
         keep_checkpoints=1,
         validation=ValidationConfig(batches=1),
@@ -82,8 +84,6 @@ def through(finished, exportable, tmp_path_factory):
     recipe = dataclasses.replace(
         exportable,
         steps=2,
-        unet=SMALLEST_UNET,
-        unet_from=str(finished[1].parent / "smallest"),
         through_sampler=True,
         sampling_steps=1,
         change_weight=0.2,

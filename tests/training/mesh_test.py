@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 
 def start(folder, workdir, mesh, devices, *distributed):
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     command = [sys.executable, "-m", "tests.training.tiny", folder, workdir, 7, json.dumps(mesh)]
     return subprocess.Popen(
         [str(c) for c in [*command, *distributed]],
@@ -55,7 +55,7 @@ def one_device(folder, tmp_path_factory):
     "mesh",
     [
         pytest.param({}, marks=pytest.mark.slow),
-        {"fsdp": 8},
+        pytest.param({"fsdp": 8}, marks=pytest.mark.slow),
         {"fsdp": 2, "context": 2, "divide": "everything"},
     ],
 )

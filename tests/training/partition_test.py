@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from tests.training.tiny import UNET
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.config import VAEConfig
@@ -71,12 +72,12 @@ def test_parameters_on_neither_or_both_sides_are_named():
 def test_the_untrained_video_model_equals_the_image_model():
     import jax.numpy as jnp
 
-    unet = VideoUNet(UNetConfig.golden_small(), rngs=nnx.Rngs(0))
+    unet = VideoUNet(UNET, rngs=nnx.Rngs(0))
     rng = np.random.RandomState(0)
     latents, low_res = (
         jnp.asarray(rng.standard_normal((1, 1, 8, 8, c)), jnp.float32) for c in (4, 3)
     )
-    text = jnp.asarray(rng.standard_normal((1, 77, 48)), jnp.float32)
+    text = jnp.asarray(rng.standard_normal((1, 77, UNET.cross_attention_dim)), jnp.float32)
     t = jnp.array([10])
     run = nnx.jit(lambda unet: unet(latents, low_res, t, t, text))
     before = run(unet)
