@@ -14,6 +14,12 @@ FLAGS = "--xla_backend_optimization_level=1"
 The longer forms (``-m full`` and ``-m slow``) run what users run."""
 
 
+def pytest_configure(config):
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "not slow" in config.option.markexpr and FLAGS not in flags:
+        os.environ["XLA_FLAGS"] = f"{FLAGS} {flags}".strip()
+
+
 @pytest.fixture(scope="session")
 def cases(tmp_path_factory):
     """A folder of awkward files; see `tests/cases.py`. Read only."""
@@ -26,11 +32,6 @@ def cases(tmp_path_factory):
 def small_release(tmp_path_factory):
     """A released directory with the golden small weights."""
     return write_small_release(tmp_path_factory.mktemp("release") / "upscale_a_video")
-
-
-def pytest_configure(config):
-    if "not slow" in config.option.markexpr:
-        os.environ["XLA_FLAGS"] = f"{FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 
 @pytest.fixture(scope="session")

@@ -54,9 +54,9 @@ def write_small_release(folder: Path) -> Path:
 
 
 def write_tiny_release(small: Path, folder: Path) -> Path:
-    """A released directory whose networks have one block a level, which compile in a third of the time.
+    """A released directory whose networks have one block a level, to compile in a third of the time.
 
-    For tests of the pipeline. Text encoder, flow network and schedulers are those of ``small``.
+    Text encoder, flow network and schedulers are those of ``small``.
     """
     shutil.copytree(small, folder, ignore=shutil.ignore_patterns("unet", "vae"))
     configs = {
