@@ -54,7 +54,7 @@ def write_small_release(folder: Path) -> Path:
 
 
 def write_tiny_release(small: Path, folder: Path) -> Path:
-    """A released directory whose networks have one block a level, to compile in a third of the time.
+    """A released directory whose networks have one block a level, so that they compile soon.
 
     Text encoder, flow network and schedulers are those of ``small``.
     """

@@ -101,9 +101,7 @@ def test_a_folder_of_videos_gives_one_result_each(clip, tmp_path):
     assert names == [*results, "summary.json"]
 
 
-@pytest.mark.parametrize(
-    "height, width", [(1, 1), pytest.param(9, 13, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("height, width", [(1, 1), pytest.param(9, 13, marks=pytest.mark.slow)])
 def test_a_folder_of_one_odd_frame_works_and_saves_pngs(tmp_path, height, width):
     (tmp_path / "shot").mkdir()
     Image.new("RGB", (width, height), (200, 100, 50)).save(tmp_path / "shot" / "1.png")
