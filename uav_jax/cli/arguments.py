@@ -92,6 +92,11 @@ def _add_input_arguments(p: argparse.ArgumentParser) -> None:
         metavar="0..1",
         help="reduce a soft or noisy input first, such as 0.5",
     )
+    g.add_argument(
+        "--no_limits",
+        action="store_true",
+        help="accept files that you trust whatever they take: sizes, lengths, rates, decoding time",
+    )
     g.add_argument("--allow_truncated", action="store_true", help="use what a cut-off file has")
 
 

@@ -11,15 +11,21 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.error import FFmpegError
 from av.stream import Disposition
 
 from uav_jax.video.clock import Clock
 from uav_jax.video.color import HDR, ColorTags, bit_depth, has_alpha, output_tags
-from uav_jax.video.containers import open_input, readable_tags, shown, unreadable
+from uav_jax.video.containers import (
+    MEDIA_ERRORS,
+    open_input,
+    readable_tags,
+    shown,
+    unreadable,
+)
 from uav_jax.video.decode import decode_packet, picture_stream
 from uav_jax.video.image_sequence import probe_images
 from uav_jax.video.images import IMAGE_SUFFIXES, image_files
+from uav_jax.video.limits import OPTION, DecodeMeter
 from uav_jax.video.orientation import Orientation, orientation
 from uav_jax.video.scenes import THUMBNAIL_SIZE, ChangeMeter
 from uav_jax.video.source import (
@@ -54,17 +60,17 @@ def probe(
 
     Raises:
         ValueError: It is missing, damaged, truncated, empty, changes its size, or is of high
-            dynamic range where that was not allowed for.
+            dynamic range or above a limit where that was not allowed for.
     """
     options = options or ReadOptions()
     if path.is_dir():
         return probe_images(path, image_files(path), options, watch)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return probe_images(path, [path], options, watch)
-    with open_input(path) as container:
+    with open_input(path, options.limits) as container:
         try:
             return _VideoProbe(container, path, options, watch).run()
-        except FFmpegError as error:
+        except MEDIA_ERRORS as error:
             raise unreadable(path, error) from error
 
 
@@ -111,7 +117,8 @@ class _VideoProbe:
 
     def __init__(self, container, path: Path, options: ReadOptions, watch: Callable[[int], None]):
         self.container, self.path, self.options, self.watch = container, path, options, watch
-        self.stream = picture_stream(container, path)
+        self.stream = picture_stream(container, path, options.limits)
+        self.meter = DecodeMeter(shown(path), options.limits)
         self.clock = Clock(container.format.name)
         self.base = Fraction(self.stream.time_base or Fraction(1, 90000))
         self.rate = Fraction(
@@ -140,6 +147,7 @@ class _VideoProbe:
         if seek_to is not None and not self.found.before:
             seek_to, self.found = None, _Found()
             self.clock = Clock(self.container.format.name)
+            self.meter = DecodeMeter(self.meter.name, self.meter.limits)
             self.container.seek(0)
             self._read()
         self._check_found()
@@ -149,6 +157,7 @@ class _VideoProbe:
         others = [*self.container.streams.audio, *self.container.streams.subtitles]
         wanted = [s for s in others if s.codec_context is not None]
         for packet in self.container.demux(self.stream, *wanted):
+            self.meter.packet()
             self._note_end(packet)
             if packet.stream is not self.stream:
                 self._note_other(packet)
@@ -186,6 +195,7 @@ class _VideoProbe:
             number = self.found.before + len(self.found.pts)
             recording = self._recording(frame)
             seconds = self._seconds(frame, number, recording)
+            self.meter.frame(frame.width, frame.height, bit_depth(frame) > 8, float(seconds))
             part = self.options.part
             if part.stop is not None and part.stop.reached(number, seconds):
                 return False
@@ -242,6 +252,11 @@ class _VideoProbe:
         self.found.orientation = orientation(frame)
 
     def _check_found(self) -> None:
+        if self.found.damaged and not self.stream.codec_context.width:  # the decoder gave up
+            raise ValueError(
+                f"{shown(self.path)} has frames of a damaged size, or of more than "
+                f"{self.container.options['max_pixels']} pixels, which is the limit; {OPTION}"
+            )
         if self.found.pts:
             return
         part = self.options.part
