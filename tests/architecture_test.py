@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "weights": {"models", "layers", "diffusion", "runtime", "shapes"},
     "runtime": set(),
     "video": {"runtime"},
-    "data": {"video", "recipes", "shapes"},
+    "data": {"video", "recipes", "runtime", "shapes"},
     "pipeline": {"models", "layers", "diffusion", "motion", "programs", "weights", "shapes"},
     "compare": {"video", "runtime", "shapes"},
     "jobs": {"video", "runtime", "pipeline", "diffusion", "layers", "provenance", "shapes"},
