@@ -119,7 +119,7 @@ def scored(options: argparse.Namespace, console: Console) -> tuple[Report, dict[
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 after a mistake in arguments or data, or where a method or clip was left out."""
+    """Exit status 0, or 2 after a mistake, or where a method or clip was left out."""
     options = parser().parse_args(arguments)
     console = Console(stderr=True)
     try:

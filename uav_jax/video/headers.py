@@ -23,7 +23,7 @@ from uav_jax.video.limits import OPTION, UNLIMITED, LimitError, MediaLimits
 MOST_BOXES = 4_000_000
 """Boxes of an MP4 file that are looked at."""
 
-LARGEST_HEADER = 2**26
+LARGEST_HEADER = 2**25
 """Bytes that a compressed MP4 header may become."""
 
 ANIMATIONS = ("gif", "apng", "webp_pipe")

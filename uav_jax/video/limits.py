@@ -79,6 +79,26 @@ class MediaLimits:
                 f"{name} {what} {frames:,} frames; up to {self.frames:,} are accepted; {OPTION}"
             )
 
+    def check_declared(self, name: str, frames: int, seconds: float) -> None:
+        """Raises `LimitError` for too many frames, for the file or for its length.
+
+        Args:
+            name: Of the file, as it is printed.
+            frames: That its header declares; 0 where it does not.
+            seconds: The length that its header declares; 0 where it does not.
+        """
+        self.check_frames(name, frames, "declares")
+        if seconds > 0:
+            self.check_rate(name, frames, seconds)
+
+    def check_rate(self, name: str, frames: int, seconds: float) -> None:
+        """Raises `LimitError` for too many frames in a length of video."""
+        if frames > self.frame_rate * (seconds + 1):
+            raise LimitError(
+                f"{name} has {frames:,} frames in {seconds:.2f} s; up to {self.frame_rate:,} a "
+                f"second are accepted; {OPTION}"
+            )
+
     def check_streams(self, name: str, streams: int) -> None:
         """Raises `LimitError` for more streams than are accepted."""
         if streams > self.streams:
@@ -174,13 +194,8 @@ class DecodeMeter:
         self._first = seconds if self._first is None else min(self._first, seconds)
         self._last = max(self._last, seconds) if self.frames > 1 else seconds
         limits.check_frames(self.name, self.frames, "has at least")
-        length = self._seconds + 1
-        if self.frames > limits.frame_rate * length:
-            raise LimitError(
-                f"{self.name} has {self.frames:,} frames in {self._seconds:.2f} s; up to "
-                f"{limits.frame_rate:,} a second are accepted; {OPTION}"
-            )
-        if self.decoded_bytes > limits.bytes_per_second * length:
+        limits.check_rate(self.name, self.frames, self._seconds)
+        if self.decoded_bytes > limits.bytes_per_second * (self._seconds + 1):
             raise LimitError(
                 f"{self.name} decodes to {self.decoded_bytes:,} bytes in {self._seconds:.2f} s; up "
                 f"to {limits.bytes_per_second:,} a second are accepted; {OPTION}"

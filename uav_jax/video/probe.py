@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from uav_jax.video.clock import Clock
 from uav_jax.video.color import HDR, ColorTags, bit_depth, has_alpha, output_tags
@@ -25,7 +26,7 @@ from uav_jax.video.containers import (
 from uav_jax.video.decode import decode_packet, picture_stream
 from uav_jax.video.image_sequence import probe_images
 from uav_jax.video.images import IMAGE_SUFFIXES, image_files
-from uav_jax.video.limits import OPTION, DecodeMeter
+from uav_jax.video.limits import OPTION, DecodeMeter, LimitError
 from uav_jax.video.orientation import Orientation, orientation
 from uav_jax.video.scenes import THUMBNAIL_SIZE, ChangeMeter
 from uav_jax.video.source import (
@@ -119,6 +120,7 @@ class _VideoProbe:
         self.container, self.path, self.options, self.watch = container, path, options, watch
         self.stream = picture_stream(container, path, options.limits)
         self.meter = DecodeMeter(shown(path), options.limits)
+        self.reformatter = VideoReformatter()
         self.clock = Clock(container.format.name)
         self.base = Fraction(self.stream.time_base or Fraction(1, 90000))
         self.rate = Fraction(
@@ -235,7 +237,7 @@ class _VideoProbe:
         found.flagged_interlaced += bool(frame.interlaced_frame)
         if has_alpha(frame.format.name) and not found.alpha:
             found.alpha = bool(frame.to_ndarray(format="rgba")[..., 3].min() < 255)
-        found.meter.add(_small(frame))
+        found.meter.add(_small(frame, self.reformatter))
         found.pts.append(frame.pts)
         found.durations.append(frame.duration or 0)
         found.recordings.append(recording)
@@ -253,9 +255,10 @@ class _VideoProbe:
 
     def _check_found(self) -> None:
         if self.found.damaged and not self.stream.codec_context.width:  # the decoder gave up
-            raise ValueError(
-                f"{shown(self.path)} has frames of a damaged size, or of more than "
-                f"{self.container.options['max_pixels']} pixels, which is the limit; {OPTION}"
+            most = int(self.container.options["max_pixels"])
+            raise LimitError(
+                f"{shown(self.path)} has frames of a damaged size, or of more than the {most:,} "
+                f"pixels that are accepted; {OPTION}"
             )
         if self.found.pts:
             return
@@ -353,10 +356,13 @@ class _VideoProbe:
             yield f"high dynamic range ({transfer}): kept, the model works on its values"
 
 
-def _small(frame: av.VideoFrame) -> np.ndarray:
-    """A frame reduced for the comparison with its neighbours."""
+def _small(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
+    """A frame reduced for the comparison with its neighbours.
+
+    The reformatter is kept: a new one for each tiny frame takes longer than all the rest.
+    """
     if frame.width * frame.height <= SMALL:
-        return frame.to_ndarray(format="rgb24")
+        return reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     width, height = THUMBNAIL_SIZE
     small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
     return small.to_ndarray()
