@@ -13,6 +13,9 @@ import av
 import numpy as np
 from PIL import Image
 
+HOLE = 300_000_000
+"""Bytes of an attachment that takes no space on a disk."""
+
 MANY = 60_000_000
 """Samples that a file of a kilobyte declares; FFmpeg's index of them takes 2 GB."""
 
@@ -199,6 +202,18 @@ def many_tracks(path: Path) -> bytes:
     return matroska(element(0x1654AE6B, b"".join(tracks)), element(0x1F43B675, b""))
 
 
+def much_attached(path: Path) -> bytes:
+    """The start of 300 MB of attachments; `make_bombs` adds the rest as a hole."""
+    head = matroska(element(0x1654AE6B, b""))
+    size = (HOLE | 1 << 56).to_bytes(8, "big")
+    data = struct.pack(">H", 0x465C) + (HOLE - 22 | 1 << 56).to_bytes(8, "big")
+    attached = struct.pack(">H", 0x61A7) + (HOLE - 12 | 1 << 56).to_bytes(8, "big")
+    segment = head.find(b"\x18\x53\x80\x67") + 4
+    length = len(head) - segment - 8 + 12 + HOLE
+    head = head[:segment] + (length | 1 << 56).to_bytes(8, "big") + head[segment + 8 :]
+    return head + struct.pack(">I", 0x1941A469) + size + attached + data
+
+
 def many_ogg_streams(path: Path) -> bytes:
     """30,000 logical streams, for each of which FFmpeg allocates a buffer."""
     page = "OggS\0\2" + "\0" * 8
@@ -224,6 +239,7 @@ FILES = {
     "large.ivf": lambda path: vp8(path, 16_383),
     "growing.webm": lambda path: vp8(path, 32, 32, 16_383, 16_383),
     "tracks.mkv": many_tracks,
+    "attached.mkv": much_attached,
     "streams.ogv": many_ogg_streams,
     "pixels.png": lambda path: png(20_000, 20_000),
     "pixels.tif": lambda path: tiff(20_000, 20_000),
@@ -250,4 +266,7 @@ def make_bombs(folder: Path) -> list[Path]:
     for name, make in (FILES | UPLOADS).items():
         path = folder / name
         path.write_bytes(make(path))
+        if make is much_attached:
+            with path.open("r+b") as file:
+                file.truncate(path.stat().st_size + HOLE)
     return [folder / name for name in FILES | UPLOADS]

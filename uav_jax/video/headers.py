@@ -4,12 +4,14 @@
 |---|---|---|
 | GIF, PNG | the size of the canvas | FFmpeg decodes a frame while it opens the file |
 | MP4, MOV | the number of samples | FFmpeg makes an index of 24 bytes for each |
+| Matroska | the size of attachments and tags | FFmpeg holds them in memory |
 
 Sizes of other formats come from FFmpeg, which is told the limit.
 """
 
 import io
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,9 +21,13 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from uav_jax.video.limits import OPTION, UNLIMITED, LimitError, MediaLimits
+from uav_jax.video.matroska import held_bytes
 
-MOST_BOXES = 4_000_000
+MOST_BOXES = 2_000_000
 """Boxes of an MP4 file that are looked at."""
+
+DEEPEST = 12
+"""Boxes inside of each other; FFmpeg gives up at ten."""
 
 LARGEST_HEADER = 2**25
 """Bytes that a compressed MP4 header may become."""
@@ -40,6 +46,9 @@ _FOLDERS = (
 
 _TABLES = (b"elst", b"hdlr", b"stts", b"stsz", b"stz2", b"trun", b"stco", b"co64", b"stsc")
 """Boxes that say how many samples there are."""
+
+_NOTED = {*_TABLES, b"trak", b"moof", b"cmvd", b"stsd"}
+_HEAD = struct.Struct(">I4sQ")
 
 
 class Box(NamedTuple):
@@ -71,6 +80,7 @@ def check_headers(path: Path, name: str, limits: MediaLimits) -> int:
             return limits.animation_pixels
         if head[8:12] == b"WEBP":
             return limits.animation_pixels
+        limits.check_held(name, held_bytes(file))
         if limits.frames < UNLIMITED:  # of other formats, no box is found
             try:
                 samples = declared_samples(file)
@@ -142,7 +152,10 @@ def declared_samples(file: BinaryIO) -> int:
         if box.kind in (b"trak", b"moof"):
             total, track = total + track.entries, _Track()
         elif box.kind == b"cmvd":
-            total += declared_samples(io.BytesIO(_decompressed(file, box)))
+            inner = _decompressed(file, box)
+            if b"cmvd" in inner:
+                raise ValueError("has a compressed header inside of a compressed header")
+            total += declared_samples(io.BytesIO(inner))
         elif box.kind == b"stsd":  # FFmpeg takes tables in sample descriptions too
             file.seek(box.start)
             content = file.read(min(box.stop - box.start, LARGEST_DESCRIPTION))
@@ -171,21 +184,24 @@ def _decompressed(file: BinaryIO, box: Box) -> bytes:
     return data
 
 
-def _boxes(file: BinaryIO, at: int, stop: int, left: list[int]) -> Iterator[Box]:
-    """All boxes in a span, each before those that it holds; `left` counts how many more."""
+def _boxes(
+    file: BinaryIO, at: int, stop: int, left: list[int], depth: int = DEEPEST
+) -> Iterator[Box]:
+    """The noted boxes of a span, each before those that it holds; `left` counts all of them."""
     while at + 8 <= stop and left[0] > 0:
         left[0] -= 1
         file.seek(at)
-        head = file.read(16)
-        length, kind, start = int.from_bytes(head[:4], "big"), head[4:8], at + 8
+        length, kind, large = _HEAD.unpack(file.read(16).ljust(16, b"\0"))
+        start = at + 8
         if length == 1:
-            length, start = int.from_bytes(head[8:16], "big"), at + 16
+            length, start = large, at + 16
         end = stop if length == 0 else min(at + length, stop)
         if end < start:
             return
-        yield Box(kind, start, end)
-        if kind in _FOLDERS:
-            yield from _boxes(file, start, end, left)
-        if kind == b"meta":  # which has a version in some files
-            yield from _boxes(file, start + 4, end, left)
+        if kind in _NOTED:
+            yield Box(kind, start, end)
+        if kind in _FOLDERS and depth:
+            yield from _boxes(file, start, end, left, depth - 1)
+        if kind == b"meta" and depth:  # which has a version in some files
+            yield from _boxes(file, start + 4, end, left, depth - 1)
         at = end

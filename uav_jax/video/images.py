@@ -139,7 +139,7 @@ def _opened(name: str, file: IO[bytes], keep_profile: bool, limits: MediaLimits)
         ) from None
     except Image.DecompressionBombError:
         most = limits.image_pixels
-        raise ValueError(f"{name} has more than {most:,} pixels; {OPTION}") from None
+        raise LimitError(f"{name} has more than {most:,} pixels; {OPTION}") from None
     except LimitError:
         raise
     except PICTURE_ERRORS as error:

@@ -37,6 +37,7 @@ class MediaLimits:
     decode_seconds: float = 60.0  # that reading any video once may take
     decode_seconds_per_second: float = 600.0  # and more, for each second of video
     streams: int = 500
+    held_bytes: int = 2**28  # of attachments, tags and indexes of a Matroska file
 
     def __post_init__(self):
         for name in self.__slots__:
@@ -99,6 +100,14 @@ class MediaLimits:
                 f"second are accepted; {OPTION}"
             )
 
+    def check_held(self, name: str, held: int) -> None:
+        """Raises `LimitError` for large attachments and tags."""
+        if held > self.held_bytes:
+            raise LimitError(
+                f"{name} has {held:,} bytes of attachments, tags and indexes; up to "
+                f"{self.held_bytes:,} are accepted; {OPTION}"
+            )
+
     def check_streams(self, name: str, streams: int) -> None:
         """Raises `LimitError` for more streams than are accepted."""
         if streams > self.streams:
@@ -120,6 +129,7 @@ NO_LIMITS = MediaLimits(
     decode_seconds=float("inf"),
     decode_seconds_per_second=float("inf"),
     streams=UNLIMITED - 1,
+    held_bytes=2**62,
 )
 """For files that the user trusts, and for results of this program."""
 
@@ -134,6 +144,7 @@ UPLOAD_LIMITS = MediaLimits(
     decode_seconds=30.0,
     decode_seconds_per_second=60.0,
     streams=100,
+    held_bytes=2**25,
 )
 """For files of visitors, who share a machine."""
 
