@@ -57,17 +57,26 @@ def status(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
+def restart_peak() -> int:
+    """Lets the peak of memory begin anew; returns the memory in use."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return status("VmRSS")
+
+
+def megabytes_since(before: int) -> float:
+    return (status("VmHWM") - before) / 1024
+
+
 def measured(path: Path, way: str) -> dict:
     """What reading a file took, and why it was refused; None where it was read."""
-    before, message = status("VmRSS"), None
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before, message = restart_peak(), None
     started = time.perf_counter()
     try:
         WAYS[way](path)
     except ValueError as error:
         message = str(error)
     seconds = time.perf_counter() - started
-    megabytes = (status("VmHWM") - before) / 1024
+    megabytes = megabytes_since(before)
     return dict(file=path.name, way=way, refused=message, seconds=seconds, megabytes=megabytes)
 
 

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from rich.console import Console
 
+from uav_jax.runtime.files import write_text
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.plots import parse_line, write_curves
 from uav_jax.training.step import Metrics
@@ -137,4 +138,4 @@ def trim(path: Path, step: int) -> None:
     parsed = [(line, parse_line(line)) for line in lines if line.endswith("}\n")]
     kept = [line for line, values in parsed if values and values["step"] <= step]
     if kept != lines:
-        path.write_text("".join(kept))
+        write_text(path, "".join(kept))
