@@ -17,9 +17,9 @@ from uav_jax.training.checkpoint import save_network
 from uav_jax.training.config import ValidationConfig
 from uav_jax.training.log import trim
 from uav_jax.training.loop import claim_workdir, stored
-from uav_jax.training.plots import read_metrics
 from uav_jax.training.partition import UNET_TEMPORAL
 from uav_jax.training.planning import collectives, describe, estimated_cycles
+from uav_jax.training.plots import read_metrics
 from uav_jax.training.sources import Files, Shapes, network_shapes, saved_network
 from uav_jax.training.task import Task
 from uav_jax.training.validation import Validation

@@ -158,7 +158,7 @@ def _add_model_arguments(p: argparse.ArgumentParser) -> None:
         "--perform_tile",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="work in tiles (on by default from 384 x 384 pixels on)",
+        help="work in tiles (on by default from 384 x 384 pixels, or 2048 a side, on)",
     )
     g.add_argument("--tile_size", type=int, help="input pixels a side, without context")
     g.add_argument("--tiling", choices=("blended", "published"), help="published: hard edges")
