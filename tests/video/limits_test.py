@@ -207,6 +207,17 @@ def test_samples_are_found_wherever_ffmpeg_finds_them(tmp_path):
     assert samples(table) == 0  # deeper than FFmpeg goes
 
 
+def test_an_index_may_be_as_large_as_a_real_file_s(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(encoded(path, 50))
+    assert probe(path, limited(held_bytes=1)).frames == 50
+    data = bytearray(path.read_bytes())
+    put(data, b"stsz", 8, 5000)
+    path.write_bytes(data)
+    with pytest.raises(LimitError, match=r"an index, .* that take 180,000 bytes; up to 1 are"):
+        probe(path, limited(held_bytes=1))
+
+
 def test_uncompressed_sound_of_hours_is_no_bomb(tmp_path):
     def track(count: int) -> bytes:
         head = box(b"hdlr", struct.pack(">II4s", 0, 0, b"soun") + bytes(12))

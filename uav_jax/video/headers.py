@@ -3,7 +3,7 @@
 | file | read here | why |
 |---|---|---|
 | GIF, PNG | the size of the canvas | FFmpeg decodes a frame while it opens the file |
-| MP4, MOV | the number of samples | FFmpeg makes an index of 24 bytes for each |
+| MP4, MOV | the number of samples | FFmpeg holds 36 bytes of each |
 | Matroska | the size of attachments and tags | FFmpeg holds them in memory |
 
 Sizes of other formats come from FFmpeg, which is told the limit.
@@ -25,6 +25,12 @@ from uav_jax.video.matroska import held_bytes
 
 MOST_BOXES = 2_000_000
 """Boxes of an MP4 file that are looked at."""
+
+ENTRY_BYTES = 36
+"""That FFmpeg holds of each sample of an MP4 file (measured)."""
+
+MOST_GROWTH = 4
+"""Times the file's size that its index may be; real samples and their tables take more bytes."""
 
 DEEPEST = 12
 """Boxes inside of each other; FFmpeg gives up at ten."""
@@ -81,12 +87,13 @@ def check_headers(path: Path, name: str, limits: MediaLimits) -> int:
         if head[8:12] == b"WEBP":
             return limits.animation_pixels
         limits.check_held(name, held_bytes(file))
-        if limits.frames < UNLIMITED:  # of other formats, no box is found
+        if limits.held_bytes < UNLIMITED:  # in files of other formats, no box is found
             try:
-                samples = declared_samples(file)
+                index = ENTRY_BYTES * declared_samples(file)
             except ValueError as error:
                 raise LimitError(f"{name} {error}; {OPTION}") from None
-            limits.check_frames(name, samples, "declares")
+            if index > MOST_GROWTH * path.stat().st_size:
+                limits.check_held(name, index)
     return limits.video_pixels
 
 

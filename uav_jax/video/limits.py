@@ -37,7 +37,7 @@ class MediaLimits:
     decode_seconds: float = 60.0  # that reading any video once may take
     decode_seconds_per_second: float = 600.0  # and more, for each second of video
     streams: int = 500
-    held_bytes: int = 2**28  # of attachments, tags and indexes of a Matroska file
+    held_bytes: int = 2**28  # of attachments and tags, and of the index of a small file
 
     def __post_init__(self):
         for name in self.__slots__:
@@ -101,10 +101,10 @@ class MediaLimits:
             )
 
     def check_held(self, name: str, held: int) -> None:
-        """Raises `LimitError` for large attachments and tags."""
+        """Raises `LimitError` for large indexes, attachments and tags."""
         if held > self.held_bytes:
             raise LimitError(
-                f"{name} has {held:,} bytes of attachments, tags and indexes; up to "
+                f"{name} has an index, attachments or tags that take {held:,} bytes; up to "
                 f"{self.held_bytes:,} are accepted; {OPTION}"
             )
 
