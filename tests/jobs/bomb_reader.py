@@ -29,14 +29,14 @@ def infer(path: Path) -> None:
 
 
 def train(path: Path) -> None:
-    place = VideoFile(path)
+    place, frames = VideoFile(path), 3
     if path.suffix in IMAGE_SUFFIXES:
         folder = path.with_name(f"{path.name}.frames")
         folder.mkdir(exist_ok=True)
         if not (folder / path.name).exists():
             (folder / path.name).symlink_to(path)
-        place = FrameFolder(folder)
-    place.cut(np.random.default_rng(0), 1, 8)
+        place, frames = FrameFolder(folder), 1
+    place.cut(np.random.default_rng(0), frames, 8)
 
 
 def evaluate(path: Path) -> None:

@@ -26,7 +26,7 @@ Record = dict[str, np.ndarray]
 @lru_cache(maxsize=512)
 def _shard(path: Path) -> dict[str, np.ndarray]:
     check_regular_file(path)
-    with np.load(path) as file:
+    with path.open("rb") as opened, np.load(opened) as file:
         missing = [name for name in ARRAYS if name not in file]
         if missing:
             raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")

@@ -163,7 +163,7 @@ class Journal:
         """
         path = self._carry_path(number)
         try:
-            with np.load(path) as values:
+            with path.open("rb") as file, np.load(file) as values:
                 steps = {int(n): jnp.asarray(values[n]) for n in values.files if n != "scene"}
                 return int(values["scene"]), steps
         except (*CARRY_ERRORS, OSError) as error:
