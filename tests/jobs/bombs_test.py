@@ -12,6 +12,7 @@ from tests.clips import make_video, smooth_frames
 from tests.video.bombs import FILES, UPLOADS, make_bombs
 
 SECONDS, MEGABYTES = 2.0, 300.0
+"""Of processor time, which does not depend on what else a machine does."""
 WAYS = ("infer", "train", "evaluate", "page")
 
 

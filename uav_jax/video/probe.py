@@ -254,8 +254,9 @@ class _VideoProbe:
         self.found.orientation = orientation(frame)
 
     def _check_found(self) -> None:
-        if self.found.damaged and not self.stream.codec_context.width:  # the decoder gave up
-            most = int(self.container.options["max_pixels"])
+        most, context = int(self.container.options["max_pixels"]), self.stream.codec_context
+        area = context.width * context.height  # 0 where the decoder refused its size
+        if self.found.damaged and not 0 < area <= most:
             raise LimitError(
                 f"{shown(self.path)} has frames of a damaged size, or of more than the {most:,} "
                 f"pixels that are accepted; {OPTION}"
