@@ -70,9 +70,11 @@ def _positions(file: BinaryIO, at: int, stop: int) -> list[int]:
     found = []
     while at < stop and len(found) < MOST_ELEMENTS:
         current = element(file, at)
-        if current is None or current[2] is None:
+        if current is None:
             break
         kind, start, length = current
+        if length is None:
+            break
         if kind == SEEK_POSITION:
             file.seek(start)
             found.append(int.from_bytes(file.read(min(length, 8)), "big"))
