@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.clips import audio_packets, make_video, smooth_frames
 from tests.stub import stub_upscaler
+from tests.video.bombs import gif
 from uav_jax.cli import main, report
 from uav_jax.jobs.outputs import record_path
 from uav_jax.pipeline.upscale import Upscaler
@@ -211,6 +212,7 @@ def broken_paths(folder, clip):
     os.mkfifo(folder / "pipe.mp4")
     (folder / "gone.mp4").symlink_to("nowhere.mp4")
     (folder / "zero.mp4").touch()
+    (folder / "huge.gif").write_bytes(gif(10_000, 10_000))
     (folder / "mixed").mkdir()
     shutil.copy(clip, folder / "mixed" / "a.mp4")
     Image.new("RGB", (8, 8)).save(folder / "mixed" / "b.png")
@@ -223,6 +225,7 @@ def broken_paths(folder, clip):
     return {
         "pipe": (["-i", folder / "pipe.mp4"], "is a FIFO; expected a regular file"),
         "link": (["-i", folder / "gone.mp4"], "is a link to nowhere.mp4, which does not exist"),
+        "limit": (["-i", folder / "huge.gif"], "is 10000x10000, 100,000,000 pixels; up to"),
         "zero bytes": (["-i", folder / "zero.mp4"], "is empty (0 bytes)"),
         "standard input": (["-i", "-"], "standard input is not supported"),
         "pattern": (["-i", folder / "*.nut"], "no video or image matches"),

@@ -77,6 +77,43 @@ def test_an_owner_keeps_touching_its_claim(tmp_path, monkeypatch):
         assert path.stat().st_mtime > 2
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '["host", "process", "started"]',
+        "[" * 100_000,
+        '{"host": 1, "process": "../..", "started": []}',
+        '{"host": "x", "process": 1e999, "started": null}',
+        "NaN",
+        "9" * 5000,
+        "\udcff",
+    ],
+)
+def test_a_file_that_is_no_claim_stands_in_nobody_s_way(tmp_path, content):
+    path = tmp_path / ".a.claim.1"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with take(tmp_path, "a"):
+        pass
+    assert names(tmp_path) == [".a.claim.1"], "what is not ours is left alone"
+
+
+def test_a_claim_that_was_cut_is_dead_after_a_while(tmp_path):
+    (tmp_path / ".a.claim.1").touch()
+    assert take(tmp_path, "a") is None
+    os.utime(tmp_path / ".a.claim.1", (1, 1))
+    with take(tmp_path, "a"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_pipes_folders_and_endless_numbers_are_no_claims(tmp_path):
+    os.mkfifo(tmp_path / ".a.claim.1")
+    (tmp_path / ".a.claim.2").mkdir()
+    (tmp_path / f".a.claim.{'9' * 200}").touch()
+    with take(tmp_path, "a"):
+        assert (tmp_path / ".a.claim.3").is_file()
+
+
 def test_whoever_took_over_gives_way_to_one_who_lives(tmp_path, monkeypatch):
     """A dead claim was seen, but another began under the same number before ours was made."""
     path = tmp_path / ".a.claim.1"

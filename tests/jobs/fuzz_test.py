@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.clips import make_video, smooth_frames
+from tests.video.bombs import gif, many_samples, tiff, vp8, webp
 from uav_jax.video.probe import probe
 
 SECONDS = float(os.environ.get("UAV_FUZZ_SECONDS", "600"))
@@ -23,6 +24,16 @@ AWKWARD += ("ten_bit.mkv", "mirrored.mp4", "sub_text.mp4", "exif.jpg", "photo.pn
 """Of the awkward files, those that are damaged as well."""
 
 
+SMALL = {
+    "gif": lambda path: gif(40, 30),
+    "webp": lambda path: webp(16),
+    "tif": lambda path: tiff(16, 16, pages=3),
+    "webm": lambda path: vp8(path, 32, 32, 64),
+    "mov": many_samples,
+}
+"""The files of `tests/video/bombs.py`, most of them with harmless sizes."""
+
+
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory, cases):
     folder = tmp_path_factory.mktemp("originals")
@@ -33,6 +44,8 @@ def originals(tmp_path_factory, cases):
         frames = noise if kind == "mkv" else smooth_frames(6, 32, 32)
         path = make_video(folder / f"a.{kind}", frames, range(6), audio=kind != "avi")
         made.append((kind, path.read_bytes()))
+    for kind, make in SMALL.items():
+        made.append((kind, make(folder / f"small.{kind}")))
     return made + [(name.rpartition(".")[2], (cases / name).read_bytes()) for name in AWKWARD]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import jax
 import pytest
@@ -120,14 +121,81 @@ def test_a_resumed_run_takes_the_tiles_that_were_halved(upscaler, clip, tmp_path
     assert resumed == (halved.tile, halved.rows_at_once) != started
 
 
-@pytest.mark.parametrize("damage", ["", "{", "null", "[]", "[" * 100_000])
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+DAMAGE = {
+    "nothing": "",
+    "half an object": "{",
+    "null": "null",
+    "a list": "[]",
+    "nested": "[" * 100_000,
+    "other names": '{"tiles": 3, "sha256": "x"}',
+    "not a number": '{"tiles": NaN}',
+    "a huge number": '{"tiles": 1e999}',
+    "thousands of digits": "9" * 5000,
+    "another encoding": b'"\xff"',
+}
+"""What may be in a file that this program wrote."""
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_journal_begins_anew(upscaler, clip, tmp_path, monkeypatch, damage):
     job = job_of(upscaler, clip, tmp_path / "out.mkv")
     stopped_after(2, monkeypatch, upscaler, job)
     for name in ("key.json", "environments.json", "000000.json"):
-        (journal_folder(job.target) / name).write_text(damage)
+        write(journal_folder(job.target) / name, damage)
     run_job(upscaler, job, silent)
     assert job.is_done() and not list(tmp_path.glob(".*"))
+
+
+LAYOUTS = {
+    "none": None,
+    "a list": [1, 2, 3],
+    "names missing": {"tile": 8},
+    "more names": {"tile": 8, "context": 0, "rows_at_once": 1, "hard": True},
+    "text": {"tile": "8", "context": 0, "rows_at_once": 1},
+    "nothing wide": {"tile": 0, "context": 0, "rows_at_once": 1},
+    "negative": {"tile": 8, "context": -9, "rows_at_once": 1},
+    "a fraction": {"tile": 8.5, "context": 0, "rows_at_once": 1},
+    "huge": {"tile": 8, "context": 0, "rows_at_once": 10**30},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_a_segment_whose_layout_is_damaged_is_computed_again(
+    upscaler, clip, tmp_path, monkeypatch, layout
+):
+    job = job_of(upscaler, clip, tmp_path / "out.mkv")
+    stopped_after(2, monkeypatch, upscaler, job)
+    state = journal_folder(job.target) / "000001.json"
+    values = json.loads(state.read_text())
+    state.write_text(json.dumps(values | {"tiles": layout}))
+    assert not Journal(job.target, job.key, {}).is_finished(1)
+    run_job(upscaler, job, silent)
+    assert job.is_done()
+
+
+def test_a_segment_whose_carry_is_damaged_is_computed_again(tmp_path):
+    journal = Journal(tmp_path / "out.mkv", {"key_sha256": "x"}, {})
+    journal.segment(0).write_bytes(b"segment")
+    journal.save_carry(0, 0, {0: jax.numpy.ones((2, 3))})
+    journal.finish(0, {"tile": 8, "context": 0, "rows_at_once": 1})
+    assert journal.is_finished(0)
+    carry = journal.folder / "000000.npz"
+    carry.write_bytes(carry.read_bytes()[:-30])
+    assert not journal.is_finished(0)
+    with pytest.raises(ValueError, match=r"000000\.npz is damaged; remove the folder"):
+        journal.carry(0)
+
+
+def test_a_pipe_in_the_place_of_a_journal_s_file_is_not_opened(tmp_path):
+    journal = Journal(tmp_path / "out.mkv", {"key_sha256": "x"}, {})
+    os.mkfifo(journal.folder / "000000.json")
+    assert not journal.is_finished(0)
+    os.mkfifo(tmp_path / "out.mkv.json")
+    assert read_record(tmp_path / "out.mkv") is None
 
 
 def test_a_folder_of_the_journal_s_name_that_is_not_ours_is_left_alone(upscaler, clip, tmp_path):

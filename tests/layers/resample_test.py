@@ -3,17 +3,26 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
+from uav_jax.layers import resample
 from uav_jax.layers.conv import conv2d
 from uav_jax.layers.resample import (
+    DENSE_ENTRIES,
+    TAPS,
     area_matrix,
     bicubic_matrix,
     bilinear_matrix,
     doubled_conv,
+    gathered,
     nearest,
     pixel_shuffle,
     resize,
+    resize_memory,
 )
+
+TOLERANCE = 2e-6
+"""Float32 sums of up to 40 products of values in [0, 1], in another order."""
 
 
 @pytest.mark.parametrize("matrix", [area_matrix, bilinear_matrix, bicubic_matrix])
@@ -58,3 +67,42 @@ def test_pixels_are_shuffled_as_in_pytorch():
     assert y.shape == (2, 9, 12, 2)
     for c, i, j in np.ndindex(2, 3, 3):
         assert np.array_equal(y[:, i::3, j::3, c], x[..., c * 9 + i * 3 + j])
+
+
+def uniform(*shape):
+    return jnp.asarray(np.random.RandomState(0).uniform(0, 1, shape), jnp.float32)
+
+
+@pytest.mark.parametrize("matrix", TAPS)
+@pytest.mark.parametrize("source, target", [(40, 160), (40, 7), (40, 1), (1, 9), (13, 5), (6, 6)])
+def test_taps_do_what_their_matrix_does(matrix, source, target):
+    x, taps = uniform(2, source, source, 3), TAPS[matrix](source, target)
+    assert np.array_equal(taps.dense(source), matrix(source, target))
+    for axis in (-3, -2):
+        height, width = (target, source) if axis == -3 else (source, target)
+        dense = resize(x, height, width, matrix)
+        assert np.abs(gathered(x, taps, axis) - dense).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("matrix", TAPS)
+@pytest.mark.parametrize("size", [(24, 32), (5, 7), (24, 2)])
+def test_resizing_by_taps_is_that_by_matrices(matrix, size, monkeypatch):
+    x = uniform(2, 12, 16, 3)
+    dense = resize(x, *size, matrix)
+    monkeypatch.setattr(resample, "DENSE_ENTRIES", 0)
+    assert np.abs(resize(x, *size, matrix) - dense).max() <= TOLERANCE
+
+
+def test_area_taps_of_a_long_side_agree_with_pillow():
+    values = np.random.RandomState(0).uniform(0, 1, (1, 32_000)).astype(np.float32)
+    theirs = Image.fromarray(values, "F").resize((8000, 1), Image.Resampling.BOX)
+    ours = resize(jnp.asarray(values)[None, :, :, None], 1, 8000, area_matrix)
+    assert DENSE_ENTRIES < 32_000 * 8000
+    assert np.abs(ours[0, :, :, 0] - np.asarray(theirs)).max() <= TOLERANCE
+
+
+def test_ordinary_sides_are_multiplied_as_before_and_memory_stays_bounded():
+    assert 1920 * 7680 <= DENSE_ENTRIES < 4096 * 16_384
+    assert resize_memory(480, 1920) == 12 * 480 * 1920
+    assert max(resize_memory(n, 4 * n) for n in (2048, 8000, 65_000)) <= 12 * DENSE_ENTRIES
+    assert resize_memory(8000, 32_000) < 2**22

@@ -13,7 +13,8 @@ from uav_jax.diffusion.schedule import (
     predict_x0,
     velocity,
 )
-from uav_jax.layers.resample import area_matrix, resize
+from uav_jax.layers import resample
+from uav_jax.layers.resample import DENSE_ENTRIES, area_matrix, resize
 from uav_jax.motion.propagation import PropagationConfig, propagate
 from uav_jax.motion.warp import consistency_mask, warp
 from uav_jax.pipeline.color import adain, bicubic_x4, wavelet
@@ -93,7 +94,9 @@ def test_propagation_and_its_mask(case):
     assert mask.mean() == pytest.approx(float(values["valid"]), rel=1e-6)
 
 
-def test_colour_fixes_and_resizing():
+@pytest.mark.parametrize("dense_entries", [DENSE_ENTRIES, 0])
+def test_colour_fixes_and_resizing(dense_entries, monkeypatch):
+    monkeypatch.setattr(resample, "DENSE_ENTRIES", dense_entries)  # 0: by taps
     values = g.arrays("color")
     content = 0.4 * g.last(g.random_input("cc_content", values["adain"].shape))
     style = 0.5 * g.last(g.random_input("cc_style", values["adain"].shape)) + 0.2

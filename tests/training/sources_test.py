@@ -15,9 +15,11 @@ from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.training import sources
 from uav_jax.training.checkpoint import save_network
 from uav_jax.training.config import ValidationConfig
+from uav_jax.training.log import trim
 from uav_jax.training.loop import claim_workdir, stored
 from uav_jax.training.partition import UNET_TEMPORAL
 from uav_jax.training.planning import collectives, describe, estimated_cycles
+from uav_jax.training.plots import read_metrics
 from uav_jax.training.sources import Files, Shapes, network_shapes, saved_network
 from uav_jax.training.task import Task
 from uav_jax.training.validation import Validation
@@ -117,6 +119,28 @@ def test_a_workdir_of_another_recipe_is_refused(folder, tmp_path):
         claim_workdir(other, tmp_path)
     again = dataclasses.replace(UNET, remat="blocks", dtype=jnp.bfloat16)
     claim_workdir(dataclasses.replace(recipe, unet=again), tmp_path)  # another way to compute it
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"a": NaN}', b"[" * 100_000])
+def test_a_damaged_recipe_file_is_named(folder, tmp_path, content):
+    (tmp_path / "recipe.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"recipe\.json .*; remove it if .* give another") as error:
+        claim_workdir(tiny_recipe(folder, steps=1), tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_damaged_lines_of_the_metrics_are_dropped_and_not_drawn(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    good = ['{"step": 1, "loss": NaN}\n', '{"step": 2, "loss": 3.0}\n']
+    bad = ["{}\n", '{"step": "3"}\n', "[1]}\n", "{" * 99_999 + "}\n", '{"step": 3, "los']
+    path.write_text("".join(good + bad))
+    assert read_metrics(path)["loss"][0] == [1, 2]
+    trim(path, 2)
+    assert path.read_text() == "".join(good)
+    path.write_bytes(b"\xff}\n" + good[1].encode() + b'{"step": 4, "loss": [1]}\n')
+    assert read_metrics(path) == {"loss": ([2], [3.0])}
+    trim(path, 2)
+    assert path.read_text() == good[1]
 
 
 def test_a_collection_too_small_to_hold_out_says_what_to_do(tmp_path):

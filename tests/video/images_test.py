@@ -14,6 +14,7 @@ from uav_jax.video.images import (
     read_picture,
     write_picture,
 )
+from uav_jax.video.limits import DEFAULT_LIMITS
 
 
 def test_orientation_is_applied(cases):
@@ -51,8 +52,8 @@ def test_deep_pictures_are_turned_as_others_are(tmp_path, orientation):
     exif = Image.Exif()
     exif[274] = orientation
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
-    with Image.open(tmp_path / "a.png") as image:
-        deep = images._deep_pixels(tmp_path / "a.png", image)
+    with (tmp_path / "a.png").open("rb") as file, Image.open(tmp_path / "a.png") as image:
+        deep = images._deep_pixels(file, image, DEFAULT_LIMITS)
     usual = read_picture(tmp_path / "a.png").pixels
     assert deep.shape == usual.shape and np.abs(deep / 257 - usual).max() < 2
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.parity import golden as g
 from tests.weights import hostile as h
 from uav_jax.metrics.lpips import load_lpips
-from uav_jax.weights.json_files import read_object
+from uav_jax.runtime.json_files import read_object
 from uav_jax.weights.model_files import read_tensors
 from uav_jax.weights.networks import NETWORKS
 

@@ -92,6 +92,11 @@ def _add_input_arguments(p: argparse.ArgumentParser) -> None:
         metavar="0..1",
         help="reduce a soft or noisy input first, such as 0.5",
     )
+    g.add_argument(
+        "--no_limits",
+        action="store_true",
+        help="accept files that you trust whatever they take: sizes, lengths, rates, decoding time",
+    )
     g.add_argument("--allow_truncated", action="store_true", help="use what a cut-off file has")
 
 
@@ -153,7 +158,7 @@ def _add_model_arguments(p: argparse.ArgumentParser) -> None:
         "--perform_tile",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="work in tiles (on by default from 384 x 384 pixels on)",
+        help="work in tiles (on by default from 384 x 384 pixels, or 2048 a side, on)",
     )
     g.add_argument("--tile_size", type=int, help="input pixels a side, without context")
     g.add_argument("--tiling", choices=("blended", "published"), help="published: hard edges")

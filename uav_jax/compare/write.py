@@ -13,6 +13,7 @@ from uav_jax.runtime.files import partial_path, remove_own_file, write_text
 from uav_jax.video.codecs import OutputFormat
 from uav_jax.video.color import to_8_bit
 from uav_jax.video.containers import shown
+from uav_jax.video.limits import NO_LIMITS
 from uav_jax.video.mux import join
 from uav_jax.video.probe import probe
 from uav_jax.video.source import ReadOptions, SourceInfo
@@ -52,7 +53,7 @@ def compare(
     Raises:
         ValueError: Source and result do not have the same number of frames.
     """
-    made = probe(result, ReadOptions(hdr="keep", rate=source.rate))
+    made = probe(result, ReadOptions(hdr="keep", rate=source.rate, limits=NO_LIMITS))
     if made.frames != source.frames:
         raise ValueError(f"{shown(result)} has {made.frames} frames, its source {source.frames}")
     numbers = {round(n) for n in np.linspace(0, made.frames - 1, min(SHOWN, made.frames))}

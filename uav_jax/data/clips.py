@@ -17,18 +17,16 @@ from PIL import Image
 
 from uav_jax.data.motion import CameraPath, camera_clip, random_path
 from uav_jax.data.teacher_targets import find_shards
+from uav_jax.data.unusable import UnusableClip, unusable_if_damaged
 from uav_jax.data.variety import VarietyConfig, varied
+from uav_jax.runtime.files import read_any_text
 from uav_jax.video.color import to_8_bit
-from uav_jax.video.containers import VIDEO_SUFFIXES
+from uav_jax.video.containers import VIDEO_SUFFIXES, check_regular_file
 from uav_jax.video.images import image_files, read_picture
 from uav_jax.video.read import read_clip, stream_frames
 
 HOLD_OUT = 16
 """Every so many-eth place by name is held out for validation."""
-
-
-class UnusableClip(ValueError):
-    """A place that no clip can be cut from: damaged, too short or too small."""
 
 
 class Place(Protocol):
@@ -74,26 +72,22 @@ class VideoFile:
 
     def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
         """See ``Place``: seeks to a random time and decodes from there."""
-        try:
+        with unusable_if_damaged(self.name):
             decoded = read_clip(self.path, rng.random(), frames, smallest=crop)
-        except (ValueError, IndexError, OSError) as error:
-            raise UnusableClip(str(error)) from error
-        check_size(self.name, decoded[0].shape[0], decoded[0].shape[1], crop)
-        return cropped(decoded, rng, crop), self.text()
+            check_size(self.name, decoded[0].shape[0], decoded[0].shape[1], crop)
+            return cropped(decoded, rng, crop), self.text()
 
     def stream(self) -> Iterator[np.ndarray]:
         """Every frame, uint8 ``(H, W, 3)``. Raises ``UnusableClip`` where it is damaged."""
-        try:
+        with unusable_if_damaged(self.name):
             yield from stream_frames(self.path)
-        except ValueError as error:
-            raise UnusableClip(str(error)) from error
 
     def text(self) -> str:
         """The caption, empty if there is none."""
         if self.caption is not None:
             return self.caption
         beside = self.path.with_suffix(".txt")
-        return beside.read_text().strip() if beside.is_file() else ""
+        return read_any_text(beside).strip() if beside.is_file() else ""
 
 
 def _frame(path: Path) -> np.ndarray:
@@ -113,14 +107,12 @@ class FrameFolder:
 
     def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
         """See ``Place``."""
-        files = image_files(self.path)
-        if len(files) < frames:
-            raise UnusableClip(f"{self.path} holds {len(files)} images of {frames} needed")
-        start = rng.integers(len(files) - frames + 1)
-        try:
+        with unusable_if_damaged(self.name):
+            files = image_files(self.path)
+            if len(files) < frames:
+                raise UnusableClip(f"{self.path} holds {len(files)} images of {frames} needed")
+            start = rng.integers(len(files) - frames + 1)
             images = [_frame(path) for path in files[start : start + frames]]
-        except ValueError as error:
-            raise UnusableClip(str(error)) from error
         if len({image.shape for image in images}) > 1:
             raise UnusableClip(f"{self.path} holds images of different sizes")
         height, width, _ = images[0].shape
@@ -129,11 +121,9 @@ class FrameFolder:
 
     def stream(self) -> Iterator[np.ndarray]:
         """Every frame, uint8 ``(H, W, 3)``. Raises ``UnusableClip`` where one is damaged."""
-        for path in image_files(self.path):
-            try:
+        with unusable_if_damaged(self.name):
+            for path in image_files(self.path):
                 yield _frame(path)
-            except ValueError as error:
-                raise UnusableClip(str(error)) from error
 
     def text(self) -> str:
         """The caption: frames have none."""
@@ -171,7 +161,11 @@ class Album:
 
     def region(self, rng: np.random.Generator, size: int) -> Image.Image:
         """A random part of a photo, large enough for a clip, so that little is read from disk."""
-        photo = _photo(str(self.paths[rng.integers(len(self.paths))]))
+        path = str(self.paths[rng.integers(len(self.paths))])
+        with unusable_if_damaged(path, record=path):
+            return self._part(_photo(path), rng, size)
+
+    def _part(self, photo: np.ndarray, rng: np.random.Generator, size: int) -> Image.Image:
         factor = 1.0
         if self.variety:
             largest = min(self.variety.reduction, min(photo.shape[:2]) / size)
@@ -186,7 +180,11 @@ class Album:
 
 @lru_cache(maxsize=512)
 def _photo(path: str) -> np.ndarray:
-    return np.load(path, mmap_mode="r")
+    check_regular_file(Path(path))
+    photo = np.load(path, mmap_mode="r")
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise ValueError(f"{path} holds {photo.dtype} {photo.shape}; expected uint8 (H, W, 3)")
+    return photo
 
 
 def _detail(region: Image.Image) -> float:
@@ -216,16 +214,25 @@ def webvid(directory: Path) -> list[Place]:
     files = {path.stem: path for path in found}
     places: list[Place] = []
     for table in sorted(directory.rglob("*.csv")):
-        with table.open(newline="") as lines:
-            rows = csv.DictReader(lines)
-            if not {"videoid", "name"} <= set(rows.fieldnames or ()):
-                raise ValueError(
-                    f"{table} has the columns {', '.join(rows.fieldnames or ['none'])}; expected "
-                    "videoid and name"
-                )
-            found = [(files.get(row["videoid"]), row["name"]) for row in rows]
-            places += [VideoFile(path, caption) for path, caption in found if path]
+        try:
+            places += _rows(table, files)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{table} cannot be read as a table: {error}") from error
     return places
+
+
+def _rows(table: Path, files: dict[str, Path]) -> list[VideoFile]:
+    """The videos of a table that are there, with their captions."""
+    check_regular_file(table)
+    with table.open(newline="") as lines:
+        rows = csv.DictReader(lines)
+        if not {"videoid", "name"} <= set(rows.fieldnames or ()):
+            raise ValueError(
+                f"{table} has the columns {', '.join(rows.fieldnames or ['none'])}; expected "
+                "videoid and name"
+            )
+        found = [(files.get(row["videoid"]), row["name"] or "") for row in rows]
+        return [VideoFile(path, caption) for path, caption in found if path]
 
 
 def photos(directory: Path) -> list[Path]:

@@ -1,20 +1,24 @@
 """Batches of training pairs. A record depends only on (seed, index), never on order or workers."""
 
 import atexit
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from threading import Lock
+from typing import TypeVar
 
 import grain
 import numpy as np
 from absl import flags
 
-from uav_jax.data.clips import Place, UnusableClip, places
+from uav_jax.data.clips import Place, places
 from uav_jax.data.degradation import DegradationConfig, degrade, degrade_target
 from uav_jax.data.flow import moving_pair
+from uav_jax.data.unusable import Unusable, UnusableClip, unusable_if_damaged
 from uav_jax.data.variety import VarietyConfig
 
+MOST_ATTEMPTS = 1000
+"""Unusable clips in a row after which a batch is given up."""
+
+Made = TypeVar("Made")
 Tokenize = Callable[[str], np.ndarray]
 """A prompt to its token ids ``(77,)`` int32."""
 
@@ -52,29 +56,6 @@ class DataConfig:
             raise ValueError(f"workers {self.workers} is negative")
 
 
-class Unusable:
-    """Clips that were passed over: each is named once, and too many stop the run."""
-
-    def __init__(self, limit: int):
-        self._limit, self._names, self._lock = limit, set(), Lock()
-
-    def __reduce__(self):
-        return Unusable, (self._limit,)  # every worker process counts for itself
-
-    def report(self, name: str, error: UnusableClip, clips: int) -> None:
-        """Notes one; ``ValueError`` beyond the limit, or when none of ``clips`` is left."""
-        with self._lock:
-            if name in self._names:
-                return
-            self._names.add(name)
-            count = len(self._names)
-        logging.getLogger(__name__).warning("passed over (%d so far): %s", count, error)
-        if count > self._limit:
-            raise ValueError(f"{count} clips could not be used, more than {self._limit}: {error}")
-        if count == clips:
-            raise ValueError(f"none of {clips} clips can be used, the last because: {error}")
-
-
 def make_record(
     config: DataConfig, collection: list[Place], index: int, unusable: Unusable
 ) -> dict[str, np.ndarray | str]:
@@ -86,11 +67,19 @@ def make_record(
     rng = np.random.default_rng((config.seed, index))
     if config.kind == "flow":
         (album,) = collection
-        frames, flow = moving_pair(album, rng, config.crop)  # pyright: ignore
+
+        def pair():
+            return moving_pair(album, rng, config.crop)  # pyright: ignore
+
+        frames, flow = _usable(album, unusable, _records(collection), pair)
         return {"target": frames, "flow": flow, "prompt": "", "index": np.array(index)}
     if config.kind == "teacher_targets":
         (shards,) = collection
-        made = shards.record(rng, config.frames, config.crop)  # pyright: ignore
+
+        def cut():
+            return shards.record(rng, config.frames, config.crop)  # pyright: ignore
+
+        made = _usable(shards, unusable, _records(collection), cut)
         prompt = "" if rng.random() < config.empty_probability else config.added_prompt
         return {**made, "prompt": prompt, "index": np.array(index)}
     lead = int(rng.integers(config.lead + 1)) if config.lead else 0
@@ -116,12 +105,29 @@ def _usable_clip(
     unusable: Unusable,
     lead: int,
 ) -> tuple[np.ndarray, str]:
-    while True:
+    for _ in range(MOST_ATTEMPTS):
         place = collection[rng.integers(len(collection))]
         try:
-            return place.cut(rng, lead + config.frames, config.crop)
+            with unusable_if_damaged(place.name):
+                return place.cut(rng, lead + config.frames, config.crop)
         except UnusableClip as error:
-            unusable.report(place.name, error, len(collection))
+            unusable.report(place.name, error, _records(collection))
+    raise ValueError(f"{MOST_ATTEMPTS} clips in a row could not be used; see the warnings above")
+
+
+def _usable(place: Place, unusable: Unusable, records: int, make: Callable[[], Made]) -> Made:
+    """What ``make`` gives of the first record of a place that is usable."""
+    for _ in range(MOST_ATTEMPTS):
+        try:
+            return make()
+        except UnusableClip as error:
+            unusable.report(place.name, error, records)
+    raise ValueError(f"{MOST_ATTEMPTS} records in a row could not be used; see the warnings above")
+
+
+def _records(collection: list[Place]) -> int:
+    """How many files there are: albums and shards are one place of many."""
+    return sum(len(getattr(place, "paths", (place,))) for place in collection)
 
 
 def _copied(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -95,7 +95,7 @@ def _run(command: list[str], directory: Path) -> None:
 
 
 def _store(data: bytes, target: Path) -> None:
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG")).convert("RGB")
     if image.width > LARGE:
         image = image.reduce(2)
     np.save(target, np.asarray(image))

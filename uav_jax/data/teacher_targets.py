@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from uav_jax.data.unusable import unusable_if_damaged
 from uav_jax.shapes import UPSCALE
+from uav_jax.video.containers import check_regular_file
 
 ARRAYS = ("low_quality", "target", "teacher", "motion")
 
@@ -23,11 +25,15 @@ Record = dict[str, np.ndarray]
 
 @lru_cache(maxsize=512)
 def _shard(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as file:
+    check_regular_file(path)
+    with path.open("rb") as opened, np.load(opened) as file:
         missing = [name for name in ARRAYS if name not in file]
         if missing:
             raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
-        return {name: file[name] for name in ARRAYS}
+        shard = {name: file[name] for name in ARRAYS}
+    if len({len(values) for values in shard.values()}) > 1 or not len(shard["target"]):
+        raise ValueError(f"{path} holds arrays of different lengths, or no record")
+    return shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +59,12 @@ class TeacherShards:
             The four arrays of one record, without the first axis.
 
         Raises:
+            UnusableClip: The shard is damaged.
             ValueError: The records have fewer frames or are smaller than the crop.
         """
-        shard = _shard(self.paths[rng.integers(len(self.paths))])
+        path = self.paths[rng.integers(len(self.paths))]
+        with unusable_if_damaged(str(path), record=str(path)):
+            shard = _shard(path)
         index = rng.integers(len(shard["target"]))
         record = {name: shard[name][index] for name in ARRAYS}
         T, H, W, _ = record["target"].shape

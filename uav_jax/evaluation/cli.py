@@ -119,7 +119,7 @@ def scored(options: argparse.Namespace, console: Console) -> tuple[Report, dict[
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 after a mistake in arguments or data, or where a method was left out."""
+    """Exit status 0, or 2 after a mistake, or where a method or clip was left out."""
     options = parser().parse_args(arguments)
     console = Console(stderr=True)
     try:
@@ -144,7 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(
                 f"evaluate.py: left out: {text}", style="red", markup=False, soft_wrap=True
             )
-        return 2 if failures else 0
+        passed_over = any("passed_over" in result["about"] for result in report.values())
+        return 2 if failures or passed_over else 0
     except (ValueError, OSError) as error:
         console.print(f"evaluate.py: {error}", style="red", markup=False, soft_wrap=True)
         return 2

@@ -17,6 +17,7 @@ from PIL import Image
 
 from uav_jax.evaluation.layouts import INPUTS, Source, find_sources
 from uav_jax.runtime.files import write_text
+from uav_jax.runtime.json_files import OWN_BYTES, read_object
 from uav_jax.video.codecs import OutputFormat
 from uav_jax.video.read import stream_frames
 from uav_jax.video.source import DEFAULT_RATE
@@ -37,6 +38,24 @@ def digest(frames: Iterable[Frame]) -> str:
     return total.hexdigest()
 
 
+class UnreadableClip(ValueError):
+    """A file of a clip that cannot be read."""
+
+
+def decoded(path: Path) -> Iterator[Frame]:
+    """Reads a clip's frames one by one.
+
+    Raises:
+        UnreadableClip: Whatever the readers of media raise, with the file's name.
+    """
+    try:
+        yield from stream_frames(path)
+    except Exception as error:
+        text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        text = " ".join(text.split())
+        raise UnreadableClip(text if str(path) in text else f"{path}: {text}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class EvalClip:
     """A clip: its decoded input, and where its truth (4 times as large) is, if there is one."""
@@ -54,7 +73,7 @@ class EvalClip:
     def truth(self) -> Iterator[Frame]:
         """The truth's frames; ``ValueError`` where their number or size is not ``shape``'s."""
         assert self.truth_path is not None
-        return checked(stream_frames(self.truth_path), self.shape, str(self.truth_path), crop=True)
+        return checked(decoded(self.truth_path), self.shape, str(self.truth_path), crop=True)
 
 
 def checked(
@@ -80,6 +99,24 @@ def checked(
         raise ValueError(f"{what} has {count} frames, the input {T}")
 
 
+def read_manifest(path: Path) -> dict[str, dict]:
+    """Returns the hashes of a data set's clips; none without a manifest.
+
+    Raises:
+        ValueError: The manifest is damaged.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        entries = read_object(path, OWN_BYTES)
+        for name, hashes in entries.items():
+            if not isinstance(hashes, dict):
+                raise ValueError(f"{path} holds a {type(hashes).__name__} for {name!r}")
+    except ValueError as error:
+        raise ValueError(f"{error}; remove the file, or put back the one it was") from error
+    return entries
+
+
 class Dataset:
     """The clips of a data set, one at a time."""
 
@@ -98,7 +135,7 @@ class Dataset:
         made = inputs or directory / f"{INPUTS}_{kind}_{seed}"
         self._inputs = _Inputs(made, kind, seed)
         manifest = directory / MANIFEST
-        self._hashes = json.loads(manifest.read_text()) if manifest.is_file() else {}
+        self._hashes = read_manifest(manifest)
 
     @property
     def without_truth(self) -> list[str]:
@@ -115,14 +152,14 @@ class Dataset:
             self._check(name, f"lq_{self.kind}", path)
             if source.truth:
                 self._check(name, "hr", source.truth)
-        frames = list(stream_frames(path))
+        frames = list(decoded(path))
         if not frames:
-            raise ValueError(f"{path} holds no frame")
+            raise UnreadableClip(f"{path} holds no frame")
         return EvalClip(name, np.stack(frames), source.truth)
 
     def _check(self, name: str, stem: str, path: Path) -> None:
         known = self._hashes.get(name, {}).get(stem)
-        if known is not None and known != digest(stream_frames(path)):
+        if known is not None and known != digest(decoded(path)):
             raise ValueError(f"{path} is not the clip that {MANIFEST} describes; its hash differs")
 
 
@@ -136,13 +173,13 @@ class _Inputs:
         """The input's file, made if it is not there; ``ValueError`` where anything changed."""
         assert source.truth is not None
         path, manifest = self._folder / f"{name}.mkv", self._folder / MANIFEST
-        entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
-        truth = digest(stream_frames(source.truth))
+        entries = read_manifest(manifest)
+        truth = digest(decoded(source.truth))
         if name in entries and path.is_file():
             known = entries[name]
             for what, found, given in (
                 ("hr", truth, source.truth),
-                (f"lq_{self._kind}", digest(stream_frames(path)), path),
+                (f"lq_{self._kind}", digest(decoded(path)), path),
             ):
                 if known.get(what) != found:
                     raise ValueError(
@@ -162,7 +199,7 @@ class _Inputs:
             raise ValueError(f"kind {self._kind!r}; inputs are made of {' or '.join(KINDS)}")
         from uav_jax.data.degradation import DegradationConfig, degrade, resize
 
-        frames = np.stack(list(stream_frames(truth_path)))
+        frames = np.stack(list(decoded(truth_path)))
         _, H, W, _ = frames.shape
         h, w = H // SCALE, W // SCALE
         truth = frames[:, : SCALE * h, : SCALE * w]

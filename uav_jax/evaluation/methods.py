@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from uav_jax.evaluation.dataset import EvalClip, Frame, checked
+from uav_jax.evaluation.dataset import EvalClip, Frame, checked, decoded
 from uav_jax.evaluation.layouts import SIDECARS
 from uav_jax.evaluation.peers import PEERS, load_peer
 from uav_jax.jobs.names import is_result_of
@@ -15,7 +15,6 @@ from uav_jax.pipeline.upscale import Upscaler, to_bytes
 from uav_jax.provenance import hash_once, hash_values
 from uav_jax.video.containers import shown
 from uav_jax.video.images import image_files
-from uav_jax.video.read import stream_frames
 from uav_jax.weights.model_files import DEFAULT_MODEL
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
@@ -101,7 +100,7 @@ def results(folder: Path) -> Method:
 
     def run(clip: EvalClip) -> Iterator[Frame]:
         path = find_result(folder, clip.name)
-        return checked(stream_frames(path), clip.shape, str(path))
+        return checked(decoded(path), clip.shape, str(path))
 
     return Method(run, {"what": "finished results"})
 

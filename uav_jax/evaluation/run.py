@@ -1,5 +1,6 @@
 """One pass over a data set: every method's frames beside the truth's, scored as they come."""
 
+import logging
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from uav_jax.evaluation.dataset import Dataset, EvalClip, Frame
+from uav_jax.evaluation.dataset import Dataset, EvalClip, Frame, UnreadableClip
 from uav_jax.evaluation.methods import Method
 from uav_jax.evaluation.scores import PerFrame, ResultScores, Scorer, mean_scores
 
@@ -17,6 +18,8 @@ Progress = Callable[[str, int, int], None]
 
 Report = dict[str, dict]
 """``{method: {"mean": scores, "clips": {clip: scores}, "about": ...}}``."""
+
+_log = logging.getLogger(__name__)
 
 TRUTH = "truth"
 WHOLE = 900_000
@@ -149,15 +152,25 @@ def evaluate(
 ) -> tuple[Report, dict[str, ClipResult]]:
     """Every method on every clip; the report holds those that did not fail on any.
 
-    ``ValueError`` where a clip does not fit, or where no method is left.
+    Clips that cannot be read are passed over, and a warning names them. ``ValueError`` where a clip
+    does not fit, or where no clip or no method is left.
     """
-    clips = {n: score_clip(dataset.clip(n), methods, scorer, progress) for n in dataset.names}
+    clips: dict[str, ClipResult] = {}
+    unread: list[str] = []
+    for name in dataset.names:
+        try:
+            clips[name] = score_clip(dataset.clip(name), methods, scorer, progress)
+        except UnreadableClip as error:
+            unread.append(str(error))
+            _log.warning("passed over clip %s (%d so far): %s", name, len(unread), error)
+    if not clips:
+        raise ValueError(f"none of {len(unread)} clips can be read, the last because: {unread[-1]}")
     failures = {name: text for result in clips.values() for name, text in result.failures.items()}
     if len(failures) == len(methods):
         raise ValueError(next(iter(failures.values())))
     report: Report = {}
     for name in (name for name in methods if name not in failures):
         of_clips = {clip: result.means[name] for clip, result in clips.items()}
-        about = methods[name].about
+        about = methods[name].about | ({"passed_over": unread} if unread else {})
         report[name] = {"mean": mean_scores(of_clips), "clips": of_clips, "about": about}
     return report, clips

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from uav_jax.runtime.files import write_text
+from uav_jax.runtime.files import read_any_text, write_text
 from uav_jax.video.color import to_8_bit
 from uav_jax.video.containers import shown
 from uav_jax.video.source import SourceInfo
@@ -92,14 +92,3 @@ def scene_prompts(
     write_text(path, "\n".join(prompts) + "\n")
     announce(f"captions written to {shown(path.name)}: {' / '.join(prompts)}")
     return prompts
-
-
-def read_any_text(path: Path) -> str:
-    """Reads a text file in UTF-8, UTF-16 (with its mark) or, failing those, Windows-1252."""
-    data = path.read_bytes()
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")

@@ -15,9 +15,13 @@ import time
 from pathlib import Path
 
 from uav_jax.runtime.files import LONGEST_NAME, remove_own_file
+from uav_jax.runtime.json_files import read_object
 
 ROOM = 24
 """Bytes that a claim's name needs beside the result's."""
+
+LONGEST_NUMBER = 9
+"""Digits of a claim's number."""
 
 TOUCH_SECONDS, DEAD_SECONDS = 10.0, 60.0
 """Between two touches, and without one until a claim is dead (if its process cannot be asked)."""
@@ -58,18 +62,37 @@ def _claims(folder: Path, name: str) -> list[Path]:
     found = [
         p
         for p in folder.iterdir()
-        if p.name.startswith(f".{name}.claim.") and p.name.rpartition(".")[2].isdecimal()
+        if p.name.startswith(f".{name}.claim.") and _is_number(p.name.rpartition(".")[2])
     ]
     return sorted(found, key=lambda p: int(p.name.rpartition(".")[2]))
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= LONGEST_NUMBER
+
+
+def _owner(path: Path) -> dict | None:
+    """What a claim says of its owner; None for files that `take` did not write."""
+    try:
+        owner = read_object(path)
+    except (OSError, ValueError):
+        return None
+    whole = (
+        set(owner) == {"host", "process", "started"}
+        and isinstance(owner["host"], str)
+        and type(owner["process"]) is int
+        and isinstance(owner["started"], str | None)
+    )
+    return owner if whole else None
 
 
 def _is_claim(path: Path) -> bool:
     """Whether a file is one that `take` wrote, or began to."""
     try:
-        text = path.read_text()
-        return not text or set(json.loads(text)) == {"host", "process", "started"}
-    except (OSError, ValueError, TypeError):
+        begun = path.is_file() and path.stat().st_size == 0
+    except OSError:
         return False
+    return begun or _owner(path) is not None
 
 
 def _started(process: int) -> str | None:
@@ -83,15 +106,12 @@ def _started(process: int) -> str | None:
 
 def _alive(path: Path) -> bool:
     """Whether the owner of a claim still works."""
-    try:
-        owner, touched = json.loads(path.read_text()), path.stat().st_mtime
-    except FileNotFoundError:
-        return False
-    except ValueError:  # being written just now, unless it has been so for long
+    owner = _owner(path)
+    if owner is None:  # being written just now, unless it has been so for long, or gone
         return _age(path) < DEAD_SECONDS
     if owner["host"] == socket.gethostname() and Path("/proc/self/stat").exists():
         return _started(owner["process"]) == owner["started"]
-    return time.time() - touched < DEAD_SECONDS
+    return _age(path) < DEAD_SECONDS
 
 
 def _age(path: Path) -> float:

@@ -21,12 +21,14 @@ from uav_jax.jobs.video import Job, run_job
 from uav_jax.pipeline.runner import Progress
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.runtime.files import write_text
+from uav_jax.runtime.json_files import read_json
 from uav_jax.video.containers import shown
 
 WAIT_SECONDS = 2.0
 """Between two looks at what other processes hold."""
 
 SUMMARY = "summary.json"
+_SUMMARY_NAMES = {"source", "state", "target"}
 
 State = Literal["done", "already there", "failed", "elsewhere"]
 
@@ -133,10 +135,10 @@ def summary_path(folder: Path) -> Path:
     path = folder / SUMMARY
     if path.exists() or path.is_symlink():
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
-            listed = isinstance(rows, list) and bool(rows)
-            ours = listed and all({"source", "state", "target"} <= set(row) for row in rows)
-        except (OSError, ValueError, TypeError, RecursionError):
+            rows = read_json(path)
+            listed = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+            ours = bool(rows) and listed and all(set(row) >= _SUMMARY_NAMES for row in rows)
+        except (OSError, ValueError):
             ours = False
         if not ours or path.is_symlink():
             raise ValueError(

@@ -8,7 +8,9 @@ Every file appears complete or not at all.
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,8 +26,15 @@ from uav_jax.runtime.files import (
     remove_own_folder,
     write_text,
 )
+from uav_jax.runtime.json_files import read_json
 
 KEY, ENVIRONMENTS = "key.json", "environments.json"
+
+MOST_PIXELS = 2**20
+"""Of a tile's side, and of a call's windows."""
+
+CARRY_ERRORS = (EOFError, LookupError, TypeError, ValueError, BadZipFile, zlib.error)
+"""What NumPy raises at damaged files."""
 
 
 def journal_folder(target: Path) -> Path:
@@ -73,7 +82,7 @@ class Journal:
 
     def _environments(self, environment: dict) -> list[dict]:
         known = _json(self.folder / ENVIRONMENTS)
-        known = known if isinstance(known, list) else []
+        known = [k for k in known if isinstance(k, dict)] if isinstance(known, list) else []
         if environment not in known:
             known = [*known, environment]
             write_text(self.folder / ENVIRONMENTS, json.dumps(known, indent=1) + "\n")
@@ -87,9 +96,19 @@ class Journal:
         """What was noted of a finished segment; None where it is not finished or is damaged."""
         state = _json(self.folder / f"{number:06d}.json")
         path = self.segment(number)
-        if not isinstance(state, dict) or not path.is_file():
+        if not isinstance(state, dict) or not _is_layout(state.get("tiles")):
             return None
-        return state if state.get("sha256") == hash_file(path) else None
+        if not path.is_file() or state.get("sha256") != hash_file(path):
+            return None
+        return state if state.get("carry_sha256") == self._carry_hash(number) else None
+
+    def _carry_hash(self, number: int) -> str | None:
+        """The hash of what a segment handed on, if it did."""
+        path = self._carry_path(number)
+        return hash_file(path) if path.is_file() else None
+
+    def _carry_path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npz"
 
     def is_finished(self, number: int) -> bool:
         """Whether segment `number` is there, as it was written."""
@@ -97,7 +116,11 @@ class Journal:
 
     def finish(self, number: int, tiles: dict[str, int]) -> None:
         """Notes that segment `number` is written, and the tiles that it was made with."""
-        state = {"tiles": tiles, "sha256": hash_file(self.segment(number))}
+        state = {
+            "tiles": tiles,
+            "sha256": hash_file(self.segment(number)),
+            "carry_sha256": self._carry_hash(number),
+        }
         write_text(self.folder / f"{number:06d}.json", json.dumps(state) + "\n")
 
     def segment(self, number: int) -> Path:
@@ -127,7 +150,7 @@ class Journal:
         """Keeps what segment `number` hands on to the next."""
         values = {str(step): np.asarray(latents) for step, latents in carry.items()}
         with (
-            atomic_path(self.folder / f"{number:06d}.npz") as temporary,
+            atomic_path(self._carry_path(number)) as temporary,
             temporary.open("wb") as file,
         ):
             np.savez(file, allow_pickle=False, scene=scene, **values)
@@ -138,19 +161,28 @@ class Journal:
         Raises:
             ValueError: The file is damaged.
         """
-        path = self.folder / f"{number:06d}.npz"
+        path = self._carry_path(number)
         try:
-            with np.load(path) as values:
+            with path.open("rb") as file, np.load(file) as values:
                 steps = {int(n): jnp.asarray(values[n]) for n in values.files if n != "scene"}
                 return int(values["scene"]), steps
-        except (OSError, EOFError, KeyError, ValueError) as error:
+        except (*CARRY_ERRORS, OSError) as error:
             raise ValueError(
                 f"{path} is damaged; remove the folder {self.folder} to start anew"
             ) from error
 
 
 def _json(path: Path):
+    """The content of a file; None where it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(path)
+    except (OSError, ValueError):
         return None
+
+
+def _is_layout(tiles) -> bool:
+    """Whether tiles are ones that `finish` noted."""
+    if not isinstance(tiles, dict) or set(tiles) != {"tile", "context", "rows_at_once"}:
+        return False
+    whole = all(type(n) is int and 0 <= n <= MOST_PIXELS for n in tiles.values())
+    return whole and tiles["tile"] > 0 and tiles["rows_at_once"] > 0

@@ -58,6 +58,7 @@ class JobOptions:
         values = asdict(self)
         del values["overwrite"], values["suffix"]
         read = values.pop("read")
+        del read["limits"]
         part, rate = self.read.part, self.read.rate
         read["part"] = [p and p.text for p in (part.start, part.stop)]
         read["rate"] = rate and str(rate)

@@ -5,7 +5,6 @@ lists it) and it may be replaced, or if it is the one file that the user named a
 Sources are never written to. No other module of `jobs` renames or removes anything.
 """
 
-import json
 import os
 import shutil
 import unicodedata
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uav_jax.runtime.files import LONGEST_NAME, remove_own_file, write_text
+from uav_jax.runtime.json_files import OWN_BYTES, read_object
 from uav_jax.video.containers import shown
 
 ROOM = 15
@@ -24,6 +24,9 @@ UNFINISHED = "unfinished"
 
 FRAMES_MARKER = ".uav_jax"
 """File in a folder of frames that says that this program made it, and how many frames."""
+
+MARKER_BYTES = 32
+"""A marker holds one number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +58,10 @@ def record_path(target: Path) -> Path:
 def read_record(target: Path) -> dict | None:
     """Returns the record of a result, None where there is none that this program wrote."""
     try:
-        values = json.loads(record_path(target).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        values = read_object(record_path(target), OWN_BYTES)
+    except (OSError, ValueError):
         return None
-    if not isinstance(values, dict) or not isinstance(values.get("key_sha256"), str):
+    if not isinstance(values.get("key_sha256"), str):
         return None
     outputs = values.get("outputs")
     named = isinstance(outputs, list) and all(isinstance(name, str) for name in outputs)
@@ -84,17 +87,25 @@ def is_result(path: Path) -> bool:
 
 def _own_frames(folder: Path) -> int | None:
     """How many frames this program wrote into a folder; None where it did not make it."""
+    marker = folder / FRAMES_MARKER
     try:
-        return int((folder / FRAMES_MARKER).read_text())
+        whole = marker.is_file() and marker.stat().st_size <= MARKER_BYTES
+        count = int(marker.read_text()) if whole else -1
     except (OSError, ValueError):
         return None
+    return count if count >= 0 else None
 
 
 def _foreign_files(folder: Path) -> list[str]:
     """Names in a folder of our frames that are not ours."""
-    count = _own_frames(folder) or 0
-    ours = {f"{number:04d}.png" for number in range(1, count + 1)} | {FRAMES_MARKER}
+    ours = {FRAMES_MARKER, *_frame_names(folder, 1, _own_frames(folder) or 0)}
     return sorted(p.name for p in folder.iterdir() if p.name not in ours or p.is_dir())
+
+
+def _frame_names(folder: Path, first: int, last: int) -> list[str]:
+    """Names in a folder that frames `first` to `last` have."""
+    numbers = ((p.name, int(p.stem)) for p in folder.glob("*.png") if p.stem.isdecimal())
+    return [name for name, n in numbers if first <= n <= last and name == f"{n:04d}.png"]
 
 
 class Sources:
@@ -224,8 +235,8 @@ def publish_frames(made: Path, target: Path, count: int) -> None:
     for frame in sorted(made.iterdir()):
         frame.replace(target / frame.name)
     write_text(target / FRAMES_MARKER, f"{max(count, before)}\n")
-    for number in range(count + 1, before + 1):
-        remove_own_file(target / f"{number:04d}.png")
+    for name in _frame_names(target, count + 1, before):
+        remove_own_file(target / name)
     write_text(target / FRAMES_MARKER, f"{count}\n")
     made.rmdir()
 

@@ -191,7 +191,8 @@ def _write_segment(
 def _write_picture(job: Job, path: Path, frames: Iterator[np.ndarray]) -> None:
     """One picture, with the profile and EXIF data of its source."""
     (pixels,) = frames
-    original = read_picture(job.source.path, keep_profile=True)
+    limits = job.source.options.limits
+    original = read_picture(job.source.path, keep_profile=True, limits=limits)
     picture = Picture(pixels=pixels, profile=original.profile, exif=original.exif)
     with atomic_path(path) as temporary:
         write_picture(temporary, picture, job.target.suffix)

@@ -1,5 +1,8 @@
 """Resampling, each function with PyTorch's exact sampling positions."""
 
+import functools
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +15,12 @@ from jaxtyping import Array, Float
 from uav_jax.layers.conv import Conv2d, conv2d
 from uav_jax.shapes import Frames, Video
 
+DENSE_ENTRIES = 2**24
+"""Entries up to which a side is resampled by a dense matrix; 1920 to 7680 pixels has 15 million."""
+
+MOST_UNROLLED = 8
+"""Taps up to which they are added one after the other."""
+
 
 def nearest(x: Float[Array, "*batch H W C"], height: int, width: int) -> Array:
     """Nearest neighbour: source index ``floor(i * in / out)``."""
@@ -22,48 +31,110 @@ def nearest(x: Float[Array, "*batch H W C"], height: int, width: int) -> Array:
     return jnp.take(jnp.take(x, rows, axis=-3), columns, axis=-2)
 
 
-def area_matrix(source: int, target: int) -> np.ndarray:
-    """Adaptive-average weights ``(target, source)``: bins floor(i s/t) to ceil((i+1) s/t)."""
-    weights = np.zeros((target, source), np.float32)
-    for i in range(target):
-        start, stop = i * source // target, -(-(i + 1) * source // target)
-        weights[i, start:stop] = 1.0 / (stop - start)
-    return weights
+class Taps(NamedTuple):
+    """A sparse resampling matrix: output i is the sum over k of weights[i, k] x[indices[i, k]]."""
+
+    indices: np.ndarray  # (target, K)
+    weights: np.ndarray  # (target, K); float64 where they are added up before they are rounded
+
+    def dense(self, source: int) -> np.ndarray:
+        """The matrix ``(target, source)``, float32."""
+        target, count = self.indices.shape
+        weights = np.zeros((target, source), self.weights.dtype)
+        for k in range(count):
+            np.add.at(weights, (np.arange(target), self.indices[:, k]), self.weights[:, k])
+        return weights.astype(np.float32)
 
 
-def bilinear_matrix(source: int, target: int) -> np.ndarray:
-    """Half-pixel-centre bilinear weights ``(target, source)`` without antialiasing."""
+def area_taps(source: int, target: int) -> Taps:
+    """See ``area_matrix``."""
+    i = np.arange(target)
+    start, stop = i * source // target, -(-(i + 1) * source // target)
+    inside = start[:, None] + np.arange((stop - start).max())
+    weights = np.where(inside < stop[:, None], 1.0 / (stop - start)[:, None], 0.0)
+    return Taps(np.minimum(inside, source - 1), weights.astype(np.float32))
+
+
+def bilinear_taps(source: int, target: int) -> Taps:
+    """See ``bilinear_matrix``."""
     position = (np.arange(target) + 0.5) * (source / target) - 0.5
     position = np.maximum(position, 0)
     low = np.minimum(position.astype(np.int64), source - 1)
     high = np.minimum(low + 1, source - 1)
     fraction = (position - low).astype(np.float32)
-    weights = np.zeros((target, source), np.float32)
-    np.add.at(weights, (np.arange(target), low), 1 - fraction)
-    np.add.at(weights, (np.arange(target), high), fraction)
-    return weights
+    return Taps(np.stack([low, high], 1), np.stack([1 - fraction, fraction], 1))
 
 
-def bicubic_matrix(source: int, target: int) -> np.ndarray:
-    """Bicubic weights ``(target, source)``: a = -0.75, half-pixel centres, edges clamped."""
+def bicubic_taps(source: int, target: int) -> Taps:
+    """See ``bicubic_matrix``."""
     a = -0.75
     position = (np.arange(target) + 0.5) * (source / target) - 0.5
     low = np.floor(position).astype(np.int64)
-    weights = np.zeros((target, source), np.float64)
+    indices, weights = [], []
     for tap in range(-1, 3):
         distance = np.abs(position - (low + tap))
         near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
         far = a * (((distance - 5) * distance + 8) * distance - 4)
-        weight = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
-        np.add.at(weights, (np.arange(target), np.clip(low + tap, 0, source - 1)), weight)
-    return weights.astype(np.float32)
+        weights.append(np.where(distance <= 1, near, np.where(distance < 2, far, 0.0)))
+        indices.append(np.clip(low + tap, 0, source - 1))
+    return Taps(np.stack(indices, 1), np.stack(weights, 1))
+
+
+def area_matrix(source: int, target: int) -> np.ndarray:
+    """Adaptive-average weights ``(target, source)``: bins floor(i s/t) to ceil((i+1) s/t)."""
+    return area_taps(source, target).dense(source)
+
+
+def bilinear_matrix(source: int, target: int) -> np.ndarray:
+    """Half-pixel-centre bilinear weights ``(target, source)`` without antialiasing."""
+    return bilinear_taps(source, target).dense(source)
+
+
+def bicubic_matrix(source: int, target: int) -> np.ndarray:
+    """Bicubic weights ``(target, source)``: a = -0.75, half-pixel centres, edges clamped."""
+    return bicubic_taps(source, target).dense(source)
+
+
+TAPS = {area_matrix: area_taps, bilinear_matrix: bilinear_taps, bicubic_matrix: bicubic_taps}
+"""The sparse form of each matrix."""
 
 
 def resize(x: Float[Array, "*batch H W C"], height: int, width: int, matrix) -> Array:
-    """Separable resize by one of the ``*_matrix`` functions: rows, then columns."""
-    rows, columns = matrix(x.shape[-3], height), matrix(x.shape[-2], width)
-    x = jnp.einsum("iH,...HWC->...iWC", rows, x, precision="highest")
-    return jnp.einsum("jW,...iWC->...ijC", columns, x, precision="highest")
+    """Separable resize by one of the ``*_matrix`` functions: rows, then columns.
+
+    Sides whose matrix would be large are gathered instead (``DENSE_ENTRIES``).
+    """
+    H, W = x.shape[-3:-1]
+    if H * height <= DENSE_ENTRIES:
+        x = jnp.einsum("iH,...HWC->...iWC", matrix(H, height), x, precision="highest")
+    else:
+        x = gathered(x, TAPS[matrix](H, height), -3)
+    if W * width <= DENSE_ENTRIES:
+        return jnp.einsum("jW,...iWC->...ijC", matrix(W, width), x, precision="highest")
+    return gathered(x, TAPS[matrix](W, width), -2)
+
+
+def gathered(x: Array, taps: Taps, axis: int) -> Array:
+    """Resamples an axis (-3 or -2) tap by tap, in memory that grows with the result alone."""
+    weights = taps.weights.astype(np.float32)[:, :, None]  # before the channels
+    weights = weights[:, :, None] if axis == -3 else weights
+    if taps.indices.shape[1] <= MOST_UNROLLED:
+        terms = (
+            jnp.take(x, taps.indices[:, k], axis=axis) * weights[:, k]
+            for k in range(taps.indices.shape[1])
+        )
+        return functools.reduce(jnp.add, terms)
+    parts = jnp.take(x, taps.indices, axis=axis)  # reductions: hardly more values than in x
+    weights = jnp.asarray(taps.weights, jnp.float32)
+    if axis == -3:
+        return jnp.einsum("ik,...ikWC->...iWC", weights, parts, precision="highest")
+    return jnp.einsum("jk,...ijkC->...ijC", weights, parts, precision="highest")
+
+
+def resize_memory(source: int, target: int) -> int:
+    """Bytes that enlarging one side by a bicubic kernel takes beside its input and result."""
+    entries = source * target
+    return 12 * entries if entries <= DENSE_ENTRIES else 24 * 4 * target
 
 
 def pixel_shuffle(x: Float[Array, "*batch h w K"], factor: int) -> Float[Array, "*batch H W C"]:

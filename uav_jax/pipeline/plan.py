@@ -12,11 +12,12 @@ import numpy as np
 
 from uav_jax.diffusion.sampler import Places
 from uav_jax.diffusion.windows import WINDOW
+from uav_jax.layers.resample import resize_memory
 from uav_jax.models.unet.config import UNetConfig
 from uav_jax.models.vae.config import VAEConfig
 from uav_jax.pipeline.segments import Segment, plan_segments
 from uav_jax.pipeline.settings import UpscaleSettings
-from uav_jax.pipeline.tiling import AUTOMATIC_FROM, Tile, blend_weights, plan_tiles
+from uav_jax.pipeline.tiling import AUTOMATIC_FROM, LONGEST_UNTILED, Tile, blend_weights, plan_tiles
 from uav_jax.shapes import UPSCALE
 
 UNET_VALUES, DECODER_VALUES, RESIDUAL_DECODER_VALUES = 13.0, 8.5, 4.2
@@ -96,7 +97,8 @@ class Plan:
         if vae.trunk:
             values = TRUNK_DECODER_VALUES * vae.trunk.width
         decoding = values * pixels * 4
-        return int(max(denoising, decoding))
+        resizing = sum(resize_memory(n, UPSCALE * n) for n in (tile.height, tile.width))
+        return int(max(denoising, decoding, resizing))
 
 
 def segment_length(height: int, width: int) -> int:
@@ -125,7 +127,7 @@ def make_plan(
     height, width = height + 2 * settings.edge, width + 2 * settings.edge
     tiled = settings.perform_tile
     if tiled is None:
-        tiled = height * width >= AUTOMATIC_FROM
+        tiled = height * width >= AUTOMATIC_FROM or max(height, width) > LONGEST_UNTILED
     margin = int(settings.inference_steps > 1 or settings.decode_overlap > 0)
     plan = Plan(
         height=height,

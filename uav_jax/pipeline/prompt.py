@@ -10,8 +10,8 @@ from jaxtyping import Array
 from tokenizers import Tokenizer
 
 from uav_jax.models.clip.model import TextEncoder
+from uav_jax.runtime.json_files import read_object
 from uav_jax.shapes import Text
-from uav_jax.weights.json_files import read_object
 
 MAX_TOKENS = 77
 MAX_FILE = 8 << 20

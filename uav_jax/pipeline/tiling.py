@@ -12,6 +12,9 @@ import numpy as np
 AUTOMATIC_FROM = 384 * 384
 """Low-resolution area from which a clip is tiled unasked, as published."""
 
+LONGEST_UNTILED = 2048
+"""Low-resolution pixels of a side above which a clip is tiled unasked, whatever its area."""
+
 CONTEXT = 64
 """Low-resolution pixels that a tile sees around itself."""
 

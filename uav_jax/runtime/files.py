@@ -14,6 +14,9 @@ from pathlib import Path
 LONGEST_NAME = 255
 """Bytes of a file name on common file systems."""
 
+LONGEST_TEXT = 2**20
+"""Bytes of a file of prompts."""
+
 PARTIAL = ".partial"
 """Suffix of files that are being written."""
 
@@ -70,6 +73,24 @@ def write_text(path: Path, text: str) -> None:
     """Writes a UTF-8 file that is never seen half-written."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_any_text(path: Path) -> str:
+    """Reads a text file in UTF-8, UTF-16 (with its mark) or, failing those, Windows-1252.
+
+    Raises:
+        ValueError: It is longer than `LONGEST_TEXT` bytes.
+    """
+    with path.open("rb") as file:
+        data = file.read(LONGEST_TEXT + 1)
+    if len(data) > LONGEST_TEXT:
+        raise ValueError(f"{path} has more than {LONGEST_TEXT:,} bytes; expected a short text")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from jaxtyping import UInt8
 from PIL import Image
 from rich.console import Console
 
+from uav_jax.runtime.files import write_text
 from uav_jax.training.config import TrainConfig
-from uav_jax.training.plots import write_curves
+from uav_jax.training.plots import parse_line, write_curves
 from uav_jax.training.step import Metrics
 from uav_jax.video.write import write_video
 
@@ -131,8 +132,10 @@ def write_sample(path: Path, frames: UInt8[np.ndarray, "T H W 3"]) -> None:
 
 
 def trim(path: Path, step: int) -> None:
-    """Drops the lines of ``metrics.jsonl`` after ``step``, and a line that was being written."""
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-    kept = [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] <= step]
+    """Drops the lines of ``metrics.jsonl`` after ``step``, and damaged ones."""
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    lines = text.splitlines(keepends=True)
+    parsed = [(line, parse_line(line)) for line in lines if line.endswith("}\n")]
+    kept = [line for line, values in parsed if values and values["step"] <= step]
     if kept != lines:
-        path.write_text("".join(kept))
+        write_text(path, "".join(kept))

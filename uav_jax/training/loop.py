@@ -16,6 +16,8 @@ from rich.console import Console
 from uav_jax.data.clips import places
 from uav_jax.data.loader import Tokenize, batches
 from uav_jax.pipeline.prompt import load_tokenizer, tokenize
+from uav_jax.runtime.files import write_text
+from uav_jax.runtime.json_files import read_object
 from uav_jax.training.checkpoint import BEST, NETWORK, Checkpoints, save_network
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Parameters
@@ -97,15 +99,21 @@ def claim_workdir(config: TrainConfig, workdir: Path) -> None:
         identity[name] = network and {k: v for k, v in asdict(network).items() if k not in HOW}
     text = json.dumps(identity, indent=1)
     path = workdir / "recipe.json"
-    if path.is_file() and path.read_text() != text:
-        other = json.loads(path.read_text()).get("stage")
+    if path.exists() and (not path.is_file() or path.read_bytes() != text.encode()):
+        try:
+            other = read_object(path).get("stage")
+        except ValueError as error:
+            raise ValueError(
+                f"{error}; remove it if {workdir} holds a run of this recipe, or give another "
+                "--workdir"
+            ) from error
         raise ValueError(
             f"{workdir} holds a run of stage {other!r} with other networks than this recipe's "
             f"({config.stage!r}); give another --workdir"
         )
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        write_text(path, text)
 
 
 def tokenizer(config: TrainConfig) -> Tokenize | None:

@@ -9,13 +9,25 @@ PANELS = ("loss", "grad_norm", "learning_rate", "validation_psnr", "validation_l
 """Metrics that get a panel, where the run has them."""
 
 
-def read_metrics(path: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Per metric its steps and values."""
-    found: dict[str, tuple[list[int], list[float]]] = {}
-    for line in path.read_text().splitlines():
+def parse_line(line: str) -> dict | None:
+    """Returns the values of a line of ``metrics.jsonl``; None where it is damaged."""
+    try:
         values = json.loads(line)
-        step = values.pop("step")
+    except (ValueError, RecursionError):
+        return None
+    whole = isinstance(values, dict) and type(values.get("step")) is int
+    return values if whole else None
+
+
+def read_metrics(path: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Per metric its steps and values; damaged lines are left out."""
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for line in path.read_text(errors="replace").splitlines():
+        values = parse_line(line) or {}
+        step = values.pop("step", 0)
         for name, value in values.items():
+            if not isinstance(value, int | float):
+                continue
             steps, column = found.setdefault(name, ([], []))
             steps.append(step)
             column.append(value)

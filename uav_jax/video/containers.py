@@ -8,6 +8,9 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 
+from uav_jax.video.headers import check_headers
+from uav_jax.video.limits import DEFAULT_LIMITS, MediaLimits
+
 VIDEO_SUFFIXES = (
     *(".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".gif", ".m2ts"),
     *(".mts", ".flv", ".f4v", ".wmv", ".asf", ".ogv", ".3gp", ".3g2", ".vob", ".mxf", ".nut"),
@@ -27,28 +30,47 @@ FORMATS = (
 SAFE = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 BYTE_EXACT = {"fflags": "+bitexact"}
 
+MEDIA_ERRORS = (
+    *(FFmpegError, UnicodeError, AttributeError, LookupError, TypeError, ArithmeticError, EOFError),
+)
+"""What PyAV raises at damaged files: its own errors, and those of Python about values in them."""
+
 
 def file_url(path: Path) -> str:
     """Returns a path as FFmpeg takes it literally, whatever colons are in it."""
     return f"file:{os.fspath(path)}"
 
 
-def open_input(path: Path) -> InputContainer:
+def open_input(path: Path, limits: MediaLimits = DEFAULT_LIMITS) -> InputContainer:
     """Opens a media file for reading.
 
+    Args:
+        path: A video.
+        limits: Of sizes and counts that its headers declare.
+
     Raises:
-        ValueError: It is missing, not a regular file, empty, or in no known format.
+        ValueError: It is missing, not a regular file, empty, in no known format, or above a limit.
     """
     check_regular_file(path)
+    pixels = check_headers(path, shown(path), limits)
+    options = SAFE | {"max_pixels": f"{pixels}", "max_streams": f"{limits.streams + 1}"}
     try:
-        return av.open(file_url(path), options=dict(SAFE), metadata_errors="surrogateescape")
-    except (FFmpegError, UnicodeError) as error:
+        container = av.open(file_url(path), options=options, metadata_errors="surrogateescape")
+    except MEDIA_ERRORS as error:
         raise unreadable(path, error) from error
+    try:
+        limits.check_streams(shown(path), len(container.streams))
+    except ValueError:
+        container.close()
+        raise
+    return container
 
 
 def unreadable(path: Path, error: Exception) -> ValueError:
     """Returns the message for a file that FFmpeg cannot read."""
     reason = getattr(error, "strerror", None) or error
+    if not isinstance(error, FFmpegError):
+        reason = f"{type(error).__name__}: {error}"
     return ValueError(f"{shown(path)} cannot be read as a video: {reason}")
 
 

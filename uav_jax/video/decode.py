@@ -18,7 +18,9 @@ from uav_jax.video.color import (
     to_pixels,
     tonemap_filters,
 )
-from uav_jax.video.containers import open_input, shown, unreadable
+from uav_jax.video.containers import MEDIA_ERRORS, open_input, shown, unreadable
+from uav_jax.video.headers import ANIMATIONS
+from uav_jax.video.limits import DEFAULT_LIMITS, MediaLimits
 from uav_jax.video.orientation import Orientation
 
 MOST_FAILURES = 64
@@ -37,17 +39,24 @@ class FrameConversion:
     orientation: Orientation = field(default_factory=Orientation)
 
 
-def picture_stream(container, path: Path) -> av.VideoStream:
+def picture_stream(container, path: Path, limits: MediaLimits = DEFAULT_LIMITS) -> av.VideoStream:
     """Returns the first stream of moving pictures (a cover picture is none).
 
+    Its decoder refuses frames of more pixels than the file may have, also where they come later.
+
     Raises:
-        ValueError: There is none, or no decoder for it.
+        ValueError: There is none, no decoder for it, or it declares too large a size.
     """
     streams = [s for s in container.streams.video if Disposition.attached_pic not in s.disposition]
     if not streams:
         raise ValueError(f"{shown(path)} has no video stream")
     if streams[0].codec_context is None:
         raise ValueError(f"{shown(path)} is in a codec that cannot be decoded here")
+    kind = "animation" if container.format.name in ANIMATIONS else "video"
+    limits.check_size(shown(path), streams[0].width, streams[0].height, kind)
+    seconds = (streams[0].duration or 0) * (streams[0].time_base or 0)
+    limits.check_declared(shown(path), streams[0].frames, float(seconds))
+    streams[0].codec_context.options = {"max_pixels": f"{limits.pixels(kind)}"}
     streams[0].thread_type = "SLICE"  # threads over frames lose whole frames around a damaged one
     return streams[0]
 
@@ -77,20 +86,22 @@ def _repeats_a_frame(packet: av.Packet) -> bool:
     return not packet.size and packet.pts is not None
 
 
-def raw_frames(path: Path, seek_to: int | None = None) -> Iterator[av.VideoFrame]:
+def raw_frames(
+    path: Path, seek_to: int | None = None, limits: MediaLimits = DEFAULT_LIMITS
+) -> Iterator[av.VideoFrame]:
     """Decodes a video's pictures from the keyframe at or before the timestamp `seek_to`.
 
     Raises:
         ValueError: The file cannot be read.
     """
-    with open_input(path) as container:
-        stream = picture_stream(container, path)
+    with open_input(path, limits) as container:
+        stream = picture_stream(container, path, limits)
         try:
             if seek_to is not None:
                 container.seek(seek_to, stream=stream)
             for packet in container.demux(stream):
                 yield from decode_packet(packet)[0]
-        except FFmpegError as error:
+        except MEDIA_ERRORS as error:
             raise unreadable(path, error) from error
 
 
@@ -130,19 +141,20 @@ def read_pixels(
     seek_to: int | None = None,
     first: int = 0,
     count: int,
+    limits: MediaLimits = DEFAULT_LIMITS,
 ) -> Iterator[Pixels]:
     """Decodes `count` frames, leaving out `first` ones behind the position `seek_to`.
 
     Raises:
         ValueError: The file cannot be read, or changed since it was probed.
     """
-    frames = islice(raw_frames(path, seek_to), first, first + count)
+    frames = islice(raw_frames(path, seek_to, limits), first, first + count)
     found = 0
     try:
         for pixels in convert_frames(frames, conversion):
             found += 1
             yield pixels
-    except FFmpegError as error:
+    except MEDIA_ERRORS as error:
         raise unreadable(path, error) from error
     if found != count:
         raise ValueError(f"{shown(path)} gives {found} frames where {count} were counted")

@@ -36,7 +36,7 @@ def probe_images(
         raise ValueError(f"{shown(path)} has {len(files)} frames and none in the part asked for")
     meter, shape, bits, alpha, notes = ChangeMeter(), None, 8, False, []
     for number, file in enumerate(chosen):
-        picture = read_picture(file)
+        picture = read_picture(file, limits=options.limits)
         shape = shape or picture.pixels.shape[:2]
         if picture.pixels.shape[:2] != shape:
             sizes = ["x".join(map(str, s[1::-1])) for s in (picture.pixels.shape, shape)]

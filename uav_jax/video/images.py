@@ -5,25 +5,31 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from threading import Lock
+from typing import IO, cast
 
 import av
 import numpy as np
-from av.error import FFmpegError
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from uav_jax.video.color import Pixels, over_black, to_8_bit
-from uav_jax.video.containers import check_regular_file, open_buffer, shown
+from uav_jax.video.containers import MEDIA_ERRORS, check_regular_file, open_buffer, shown
+from uav_jax.video.limits import DEFAULT_LIMITS, OPTION, UNLIMITED, LimitError, MediaLimits
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """File names that are taken for pictures; all of them can be written too."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """Pillow's readers that are used: none that starts another program."""
+
+PICTURE_ERRORS = (*MEDIA_ERRORS, OSError, SyntaxError, ValueError, RuntimeError, struct.error)
+"""What Pillow raises at damaged files; those of 16 bits are read by FFmpeg."""
+
+MOST_PAGES = 1000
+"""Pages of a TIFF file that are counted."""
 
 SAVE_OPTIONS: dict[str, dict] = {
     ".png": {"compress_level": 3},
@@ -73,54 +79,104 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(visible, key=natural_order)
 
 
-def read_picture(path: Path, *, deep: bool | None = None, keep_profile: bool = False) -> Picture:
+def read_picture(
+    path: Path,
+    *,
+    deep: bool | None = None,
+    keep_profile: bool = False,
+    limits: MediaLimits = DEFAULT_LIMITS,
+) -> Picture:
     """Reads a picture: orientation applied, in sRGB.
 
     Args:
         path: A picture file.
         deep: uint16 values; None gives them where the file has more than 8 bits per channel.
         keep_profile: Leave an RGB picture in its own colour space and return its profile.
+        limits: Of its size.
 
     Raises:
-        ValueError: It cannot be read.
+        ValueError: It cannot be read, or is larger than the limits allow.
     """
-    picture = _opened(path, lambda image: _converted(path, image, keep_profile))
+    check_regular_file(path)
+    with path.open("rb") as file:
+        picture = _opened(shown(path), file, keep_profile, limits)
     if deep is None or (picture.pixels.dtype == np.uint16) == deep:
         return picture
     values = picture.pixels.astype(np.uint16) * 257 if deep else to_8_bit(picture.pixels)
     return replace(picture, pixels=values)
 
 
-def _opened(path: Path, work: Callable):
-    check_regular_file(path)
+def decode_picture(data: bytes, name: str, limits: MediaLimits = DEFAULT_LIMITS) -> Picture:
+    """Decodes the bytes of a picture file, which messages call `name`; see `read_picture`."""
+    return _opened(name, io.BytesIO(data), False, limits)
+
+
+_PILLOW = Lock()
+"""Held while Pillow's own limit, which is one for the whole process, is that of a file."""
+
+
+def _image(file: IO[bytes], limits: MediaLimits) -> Image.Image:
+    """Reads a picture's header. Pillow, too, compares its size with the limit: it allocates WebP's
+    canvas here, and by itself it refuses photographs of 180 million pixels."""
+    with _PILLOW:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = -(-limits.image_pixels // 2)  # it refuses twice as many
+        try:
+            return Image.open(file, formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _opened(name: str, file: IO[bytes], keep_profile: bool, limits: MediaLimits) -> Picture:
     try:
         # Pillow warns of damaged metadata, which is left out.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(path, formats=FORMATS) as image,
-        ):
-            return work(image)
+        with warnings.catch_warnings(action="ignore"), _image(file, limits) as image:
+            limits.check_size(name, image.width, image.height, "image")
+            return _converted(file, image, keep_profile, limits)
     except UnidentifiedImageError:
         raise ValueError(
-            f"{shown(path)} cannot be read as an image: it is none of {', '.join(FORMATS)}"
+            f"{name} cannot be read as an image: it is none of {', '.join(FORMATS)}"
         ) from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{shown(path)} is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, FFmpegError, struct.error) as error:
-        raise ValueError(f"{shown(path)} cannot be read as an image: {error}") from error
+    except Image.DecompressionBombError:
+        most = limits.image_pixels
+        raise LimitError(f"{name} has more than {most:,} pixels; {OPTION}") from None
+    except LimitError:
+        raise
+    except PICTURE_ERRORS as error:
+        raise ValueError(f"{name} cannot be read as an image: {error}") from error
 
 
-def _converted(path: Path, image: Image.Image, keep_profile: bool) -> Picture:
-    frames = getattr(image, "n_frames", 1)
+def _pictures_in(image: Image.Image) -> int:
+    """How many pictures a file holds; of TIFF files, which are walked through, up to `MOST_PAGES`.
+
+    Pages of other formats are counted in the header.
+    """
+    if image.format != "TIFF":
+        return getattr(image, "n_frames", 1)
+    count = 1
+    while count < MOST_PAGES:
+        try:
+            image.seek(count)
+        except EOFError:
+            break
+        count += 1
+    image.seek(0)
+    return count
+
+
+def _converted(
+    file: IO[bytes], image: Image.Image, keep_profile: bool, limits: MediaLimits
+) -> Picture:
+    frames = _pictures_in(image)
     deep = _bits(image) > 8
     profile = image.info.get("icc_profile")
     upright = ImageOps.exif_transpose(image)
     exif = upright.getexif().tobytes() if upright.getexif() else None
     if image.mode == "F" or (deep and image.mode not in ("RGB", "RGBA")):
-        return Picture(pixels=_deep_grey(path, upright), exif=exif, frames=frames)
+        return Picture(pixels=_deep_grey(upright), exif=exif, frames=frames)
     if deep and (keep_profile or not profile):
         kept = profile if keep_profile else None
-        pixels = _deep_pixels(path, image)
+        pixels = _deep_pixels(file, image, limits)
         return Picture(pixels=pixels, profile=kept, exif=exif, frames=frames)
     has_alpha = upright.mode in ("RGBA", "LA", "PA", "La", "RGBa")
     if has_alpha or "transparency" in image.info:
@@ -130,7 +186,7 @@ def _converted(path: Path, image: Image.Image, keep_profile: bool) -> Picture:
     return Picture(pixels=np.array(rgb), profile=kept, exif=exif, frames=frames)
 
 
-def _deep_grey(path: Path, image: Image.Image) -> Pixels:
+def _deep_grey(image: Image.Image) -> Pixels:
     """Grey pictures of 16 bits, or of floating-point values from 0 to 1."""
     values = np.asarray(image, np.float64)
     if image.mode == "F":
@@ -155,17 +211,21 @@ def _bits(image: Image.Image) -> int:
     return 16 if image.format == "PNG" and any("16" in str(mode) for mode in modes) else 8
 
 
-def _deep_pixels(path: Path, image: Image.Image) -> Pixels:
+def _deep_pixels(file: IO[bytes], image: Image.Image, limits: MediaLimits) -> Pixels:
     """16 bits per channel through FFmpeg, turned as EXIF says."""
     turn = {2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 1), 6: (0, 3), 7: (1, 3), 8: (0, 1)}
-    only = {"format_whitelist": "png_pipe,tiff_pipe"}
-    with open_buffer(io.BytesIO(path.read_bytes()), "r", options=only) as container:
-        frame = next(container.decode(video=0))
+    pixels = f"{min(limits.image_pixels, UNLIMITED)}"
+    only = {"format_whitelist": "png_pipe,tiff_pipe", "max_pixels": pixels}
+    file.seek(0)
+    with open_buffer(io.BytesIO(file.read()), "r", options=only) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.options = {"max_pixels": pixels}
+        frame = next(container.decode(stream))
     name = "rgba64le" if image.mode == "RGBA" else "rgb48le"
-    pixels = frame.to_ndarray(format=name)
+    array = frame.to_ndarray(format=name)
     flipped, turns = turn.get(image.getexif().get(0x0112, 1), (0, 0))
-    pixels = pixels[:, ::-1] if flipped else pixels
-    return np.ascontiguousarray(np.rot90(pixels, turns))
+    array = array[:, ::-1] if flipped else array
+    return np.ascontiguousarray(np.rot90(array, turns))
 
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -24,6 +24,7 @@ from uav_jax.video.containers import (
     shown,
 )
 from uav_jax.video.convert import AudioConverter, SubtitleConverter
+from uav_jax.video.limits import NO_LIMITS
 from uav_jax.video.source import SourceInfo
 from uav_jax.video.streams import COVERS, StreamPlan, plan_streams
 from uav_jax.video.write import SegmentFormat
@@ -54,7 +55,7 @@ class AuxiliaryStreams:
             return
         if plan.stream.kind == "cover" and out.format.name == "matroska":
             name, kind = COVERS[plan.stream.codec]
-            out.add_attachment(name, kind, _first_packet(self._source.path, stream.index))
+            out.add_attachment(name, kind, _first_packet(self._source, stream.index))
             return
         if plan.action == "convert":
             made = SubtitleConverter if plan.stream.kind == "subtitle" else AudioConverter
@@ -115,9 +116,9 @@ class AuxiliaryStreams:
         return False
 
 
-def _first_packet(path: Path, index: int) -> bytes:
+def _first_packet(source: SourceInfo, index: int) -> bytes:
     """The bytes of a cover picture."""
-    with open_input(path) as container:
+    with open_input(source.path, source.options.limits) as container:
         packets = container.demux(container.streams[index])
         return bytes(next(p for p in packets if p.size))
 
@@ -126,7 +127,7 @@ def _numbered(segments: Iterable[Path], source: SourceInfo) -> Iterator[tuple[in
     """All packets in decoding order, each with the number of the frame that it shows."""
     first = 0
     for path in segments:
-        with open_input(path) as container:
+        with open_input(path, NO_LIMITS) as container:
             stream, count = container.streams.video[0], 0
             for packet in container.demux(stream):
                 if packet.size:
@@ -192,7 +193,7 @@ def join(
 
 def _join(path: Path, container_format: str, segments, source, form, plans, comment) -> None:
     with open_output(path, format=container_format, options=dict(BYTE_EXACT)) as out:
-        with open_input(segments[0]) as first:
+        with open_input(segments[0], NO_LIMITS) as first:
             video = out.add_stream_from_template(first.streams.video[0], opaque=True)
         _describe_video(video, source, form, container_format)
         out.metadata.update(_container_tags(source))
@@ -201,7 +202,7 @@ def _join(path: Path, container_format: str, segments, source, form, plans, comm
         if source.kind != "video":
             _mux(out, video, segments, source, iter(()))
             return
-        with open_input(source.path) as container:
+        with open_input(source.path, source.options.limits) as container:
             others = AuxiliaryStreams(out, container, source, plans)
             if chapters := _chapters(container, source):
                 out.set_chapters(chapters)

@@ -11,15 +11,22 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.error import FFmpegError
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from uav_jax.video.clock import Clock
 from uav_jax.video.color import HDR, ColorTags, bit_depth, has_alpha, output_tags
-from uav_jax.video.containers import open_input, readable_tags, shown, unreadable
+from uav_jax.video.containers import (
+    MEDIA_ERRORS,
+    open_input,
+    readable_tags,
+    shown,
+    unreadable,
+)
 from uav_jax.video.decode import decode_packet, picture_stream
 from uav_jax.video.image_sequence import probe_images
 from uav_jax.video.images import IMAGE_SUFFIXES, image_files
+from uav_jax.video.limits import OPTION, DecodeMeter, LimitError
 from uav_jax.video.orientation import Orientation, orientation
 from uav_jax.video.scenes import THUMBNAIL_SIZE, ChangeMeter
 from uav_jax.video.source import (
@@ -54,17 +61,17 @@ def probe(
 
     Raises:
         ValueError: It is missing, damaged, truncated, empty, changes its size, or is of high
-            dynamic range where that was not allowed for.
+            dynamic range or above a limit where that was not allowed for.
     """
     options = options or ReadOptions()
     if path.is_dir():
         return probe_images(path, image_files(path), options, watch)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return probe_images(path, [path], options, watch)
-    with open_input(path) as container:
+    with open_input(path, options.limits) as container:
         try:
             return _VideoProbe(container, path, options, watch).run()
-        except FFmpegError as error:
+        except MEDIA_ERRORS as error:
             raise unreadable(path, error) from error
 
 
@@ -111,7 +118,9 @@ class _VideoProbe:
 
     def __init__(self, container, path: Path, options: ReadOptions, watch: Callable[[int], None]):
         self.container, self.path, self.options, self.watch = container, path, options, watch
-        self.stream = picture_stream(container, path)
+        self.stream = picture_stream(container, path, options.limits)
+        self.meter = DecodeMeter(shown(path), options.limits)
+        self.reformatter = VideoReformatter()
         self.clock = Clock(container.format.name)
         self.base = Fraction(self.stream.time_base or Fraction(1, 90000))
         self.rate = Fraction(
@@ -140,6 +149,7 @@ class _VideoProbe:
         if seek_to is not None and not self.found.before:
             seek_to, self.found = None, _Found()
             self.clock = Clock(self.container.format.name)
+            self.meter = DecodeMeter(self.meter.name, self.meter.limits)
             self.container.seek(0)
             self._read()
         self._check_found()
@@ -149,6 +159,7 @@ class _VideoProbe:
         others = [*self.container.streams.audio, *self.container.streams.subtitles]
         wanted = [s for s in others if s.codec_context is not None]
         for packet in self.container.demux(self.stream, *wanted):
+            self.meter.packet()
             self._note_end(packet)
             if packet.stream is not self.stream:
                 self._note_other(packet)
@@ -186,6 +197,7 @@ class _VideoProbe:
             number = self.found.before + len(self.found.pts)
             recording = self._recording(frame)
             seconds = self._seconds(frame, number, recording)
+            self.meter.frame(frame.width, frame.height, bit_depth(frame) > 8, float(seconds))
             part = self.options.part
             if part.stop is not None and part.stop.reached(number, seconds):
                 return False
@@ -225,7 +237,7 @@ class _VideoProbe:
         found.flagged_interlaced += bool(frame.interlaced_frame)
         if has_alpha(frame.format.name) and not found.alpha:
             found.alpha = bool(frame.to_ndarray(format="rgba")[..., 3].min() < 255)
-        found.meter.add(_small(frame))
+        found.meter.add(_small(frame, self.reformatter))
         found.pts.append(frame.pts)
         found.durations.append(frame.duration or 0)
         found.recordings.append(recording)
@@ -242,6 +254,13 @@ class _VideoProbe:
         self.found.orientation = orientation(frame)
 
     def _check_found(self) -> None:
+        most, context = int(self.container.options["max_pixels"]), self.stream.codec_context
+        area = context.width * context.height  # 0 where the decoder refused its size
+        if self.found.damaged and not 0 < area <= most:
+            raise LimitError(
+                f"{shown(self.path)} has frames of a damaged size, or of more than the {most:,} "
+                f"pixels that are accepted; {OPTION}"
+            )
         if self.found.pts:
             return
         part = self.options.part
@@ -338,10 +357,13 @@ class _VideoProbe:
             yield f"high dynamic range ({transfer}): kept, the model works on its values"
 
 
-def _small(frame: av.VideoFrame) -> np.ndarray:
-    """A frame reduced for the comparison with its neighbours."""
+def _small(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
+    """A frame reduced for the comparison with its neighbours.
+
+    The reformatter is kept: a new one for each tiny frame takes longer than all the rest.
+    """
     if frame.width * frame.height <= SMALL:
-        return frame.to_ndarray(format="rgb24")
+        return reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     width, height = THUMBNAIL_SIZE
     small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
     return small.to_ndarray()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.error import FFmpegError
 from jaxtyping import UInt8
 
 from uav_jax.video.color import HDR, bit_depth, has_alpha, to_8_bit
-from uav_jax.video.containers import open_input, shown, unreadable
+from uav_jax.video.containers import MEDIA_ERRORS, open_input, shown, unreadable
 from uav_jax.video.decode import FrameConversion, convert_frames, decode_packet, picture_stream
 from uav_jax.video.images import image_files, read_picture
+from uav_jax.video.limits import DEFAULT_LIMITS, DecodeMeter
 from uav_jax.video.orientation import orientation
 from uav_jax.video.probe import SEEKABLE, probe
 from uav_jax.video.source import DEFAULT_RATE, SourceInfo
@@ -66,7 +66,7 @@ def read_clip(
         try:
             raw = _raw_clip(container, path, where, count, smallest)
             return [to_8_bit(pixels) for pixels in convert_frames(raw, _conversion(raw))]
-        except FFmpegError as error:
+        except MEDIA_ERRORS as error:
             raise unreadable(path, error) from error
 
 
@@ -75,6 +75,7 @@ def _raw_clip(
 ) -> list[av.VideoFrame]:
     stream = picture_stream(container, path)
     stream.thread_type = "NONE"
+    meter = DecodeMeter(shown(path), DEFAULT_LIMITS)
     if min(stream.height, stream.width) < smallest:
         raise ValueError(
             f"{shown(path)} is {stream.width}x{stream.height}, smaller than the crop {smallest}"
@@ -88,7 +89,7 @@ def _raw_clip(
     if start - margin > (stream.start_time or 0) * base:
         container.seek(int((start - margin) / base), stream=stream)
     kept: list[av.VideoFrame] = []
-    for frame in _decoded(container, stream):
+    for frame in _decoded(container, stream, meter):
         if frame.time is not None and frame.time < start - 0.5 / rate:
             continue
         if kept and (frame.height, frame.width) != (kept[0].height, kept[0].width):
@@ -99,9 +100,13 @@ def _raw_clip(
     raise ValueError(f"{shown(path)} ends {count - len(kept)} frames too early")
 
 
-def _decoded(container, stream) -> Iterator[av.VideoFrame]:
+def _decoded(container, stream, meter: DecodeMeter) -> Iterator[av.VideoFrame]:
     for packet in container.demux(stream):
-        yield from decode_packet(packet)[0]
+        meter.packet()
+        for frame in decode_packet(packet)[0]:
+            if frame.time is not None:
+                meter.frame(frame.width, frame.height, bit_depth(frame) > 8, frame.time)
+            yield frame
 
 
 def _conversion(frames: list[av.VideoFrame]) -> FrameConversion:

@@ -9,6 +9,7 @@ from typing import Literal
 from uav_jax.video.color import ColorTags, Pixels
 from uav_jax.video.decode import FrameConversion, read_pixels
 from uav_jax.video.images import read_picture
+from uav_jax.video.limits import DEFAULT_LIMITS, MediaLimits
 from uav_jax.video.orientation import Orientation
 from uav_jax.video.position import Part
 
@@ -30,6 +31,7 @@ class ReadOptions:
     allow_truncated: bool = False
     part: Part = field(default_factory=Part)
     rate: Fraction | None = None  # frames a second of a folder of frames; None: 25
+    limits: MediaLimits = DEFAULT_LIMITS  # what a file may ask for; no part of the result
 
     def __post_init__(self):
         if self.hdr not in ("refuse", "keep", "tonemap"):
@@ -149,8 +151,14 @@ class SourceInfo:
                 seek_to=self.seek_to,
                 first=self.first,
                 count=self.frames,
+                limits=self.options.limits,
             )
             return
         for file in self.files:
-            picture = read_picture(file, deep=self.bits > 8, keep_profile=self.kind == "image")
+            picture = read_picture(
+                file,
+                deep=self.bits > 8,
+                keep_profile=self.kind == "image",
+                limits=self.options.limits,
+            )
             yield picture.pixels if keep_alpha and self.alpha else picture.opaque()

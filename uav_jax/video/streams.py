@@ -132,7 +132,7 @@ def accepts(suffix: str, source: SourceInfo, index: int) -> bool:
     """
     video = "libvpx-vp9" if suffix == ".webm" else "libx264"
     with (
-        open_input(source.path) as container,
+        open_input(source.path, source.options.limits) as container,
         open_buffer(io.BytesIO(), "w", format=format_name(suffix)) as out,
     ):
         out.add_stream(video, rate=25)

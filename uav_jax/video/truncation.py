@@ -9,13 +9,18 @@
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+from uav_jax.video.matroska import EBML, SEGMENT, element
 
 DURATION_TOLERANCE_SECONDS = 0.5
 """A file without a declared length that ends this much before its duration has broken off."""
 
-_EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
+MOST_PARTS = 200_000
+"""Parts of a file that are looked at; a day of one-second fragments has fewer."""
+
 _BOXES = {
     *(b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"uuid"),
     *(b"mfra", b"sidx", b"ssix", b"meta", b"pdin", b"prft", b"emsg", b"udta", b"PICT"),
@@ -37,7 +42,7 @@ def declared_size(path: Path) -> int | None:
         size = file.seek(0, 2)
         if head[4:8] in _BOXES:
             return _last_end(_boxes(file, size), size)
-        if head[:4] == _EBML.to_bytes(4, "big"):
+        if head[:4] == EBML.to_bytes(4, "big"):
             return _matroska(file, size)
         if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
             return _last_end(_riff(file, size), size)
@@ -45,7 +50,7 @@ def declared_size(path: Path) -> int | None:
 
 
 def _last_end(ends: Iterator[int], size: int) -> int:
-    return max(ends, default=size)
+    return max(islice(ends, MOST_PARTS), default=size)
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[int]:
@@ -74,30 +79,13 @@ def _riff(file: BinaryIO, size: int) -> Iterator[int]:
         yield (at := at + 8 + length + length % 2)
 
 
-def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:
-    """(id, start of the content, its length or None where unknown) of an EBML element."""
-    file.seek(at)
-    head = file.read(12)
-    if not head or not head[0]:
-        return None
-    wide = 9 - head[0].bit_length()
-    if wide > 4 or len(head) <= wide or not head[wide]:
-        return None
-    long = 9 - head[wide].bit_length()
-    if len(head) < wide + long:
-        return None
-    length = int.from_bytes(head[wide : wide + long], "big") & ((1 << 7 * long) - 1)
-    unknown = length == (1 << 7 * long) - 1
-    return int.from_bytes(head[:wide], "big"), at + wide + long, None if unknown else length
-
-
 def _matroska(file: BinaryIO, size: int) -> int | None:
-    header = _element(file, 0)
+    header = element(file, 0)
     if header is None or header[2] is None:
         return None
     at = header[1] + header[2]
-    segment = _element(file, at)
-    if segment is None or segment[0] != _SEGMENT:
+    segment = element(file, at)
+    if segment is None or segment[0] != SEGMENT:
         return None
     if segment[2] is not None:
         return segment[1] + segment[2]
@@ -107,7 +95,7 @@ def _matroska(file: BinaryIO, size: int) -> int | None:
 def _clusters(file: BinaryIO, at: int, size: int) -> Iterator[int]:
     """Ends of the elements of a segment of unknown length."""
     while at < size:
-        element = _element(file, at)
-        if element is None or element[2] is None:
+        current = element(file, at)
+        if current is None or current[2] is None:
             return
-        yield (at := element[1] + element[2])
+        yield (at := current[1] + current[2])

@@ -10,6 +10,7 @@ from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import with_overrides
 from uav_jax.video.codecs import OutputFormat
 from uav_jax.video.containers import VIDEO_SUFFIXES
+from uav_jax.video.limits import UPLOAD_LIMITS
 from uav_jax.video.position import Part, Position
 from uav_jax.video.source import ReadOptions
 from uav_jax.web.work import Moment
@@ -86,7 +87,7 @@ def settings_from(values: Mapping, defaults: UpscaleSettings) -> UpscaleSettings
     )
 
 
-UPLOAD = ReadOptions(hdr="tonemap", allow_truncated=True)
+UPLOAD = ReadOptions(hdr="tonemap", allow_truncated=True, limits=UPLOAD_LIMITS)
 """How an upload is read before its visitor has chosen anything."""
 
 

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from uav_jax.diffusion.schedule import ScheduleConfig
 from uav_jax.runtime.files import fresh_folder
+from uav_jax.runtime.json_files import read_object
 from uav_jax.weights.engine import (
     LazyTensor,
     fill,
@@ -25,7 +26,6 @@ from uav_jax.weights.engine import (
     to_ours,
     to_published,
 )
-from uav_jax.weights.json_files import read_object
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS, Network
 from uav_jax.weights.orbax_files import read_orbax
 from uav_jax.weights.rules import Derived

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+from uav_jax.runtime.json_files import parse_object
 from uav_jax.weights.engine import LazyTensor
-from uav_jax.weights.json_files import parse_object
 
 MAX_HEADER = 4 << 20
 """Bytes of a header; the largest released network's takes 0.3 MB."""

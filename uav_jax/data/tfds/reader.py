@@ -1,14 +1,28 @@
 """Reads packed clips at random positions, without TensorFlow."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from uav_jax.data.clips import Place, UnusableClip, check_size, cropped
+from uav_jax.data.clips import Place, check_size, cropped
+from uav_jax.data.unusable import UnusableClip, unusable_if_damaged
+from uav_jax.runtime.json_files import read_object
+from uav_jax.video.color import to_8_bit
+from uav_jax.video.containers import check_regular_file
+from uav_jax.video.images import decode_picture
+
+FEATURES = "features.json"
+
+_MODULE = "tensorflow_datasets.core.features"
+CLASSES = (
+    f"{_MODULE}.features_dict.FeaturesDict",
+    f"{_MODULE}.sequence_feature.Sequence",
+    f"{_MODULE}.tensor_feature.Tensor",
+    f"{_MODULE}.text_feature.Text",
+)
+"""What `builder` writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +40,58 @@ class PackedClip:
 
     def cut(self, rng: np.random.Generator, frames: int, crop: int) -> tuple[np.ndarray, str]:
         """See ``Place``: decodes only the frames that it needs."""
-        record = self.records[self.index]
-        stored = record["frames"]
-        if len(stored) < frames:
-            raise UnusableClip(f"{self.name} holds {len(stored)} frames of {frames} needed")
-        start = rng.integers(len(stored) - frames + 1)
-        try:
+        with unusable_if_damaged(self.name):
+            record = self.records[self.index]
+            stored = record["frames"]
+            if len(stored) < frames:
+                raise UnusableClip(f"{self.name} holds {len(stored)} frames of {frames} needed")
+            start = rng.integers(len(stored) - frames + 1)
             images = [
-                np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+                to_8_bit(decode_picture(data, self.name).opaque())
                 for data in stored[start : start + frames]
             ]
-        except (UnidentifiedImageError, OSError) as error:
-            raise UnusableClip(f"{self.name} cannot be read: {error}") from error
-        height, width, _ = images[0].shape
-        check_size(self.name, height, width, crop)
-        return cropped(images, rng, crop), record["caption"].decode()
+            height, width, _ = images[0].shape
+            check_size(self.name, height, width, crop)
+            return cropped(images, rng, crop), record["caption"].decode(errors="replace")
+
+
+def check_features(directory: Path) -> None:
+    """Checks that a dataset's `features.json` names only the classes that `builder` uses.
+
+    tensorflow-datasets imports the module of every class that it names, which is code of whoever
+    wrote the file. FIFOs and devices are refused as well.
+
+    Raises:
+        ValueError: Another class is named, or a file is not a regular one.
+    """
+    for path in sorted(directory.iterdir()):
+        if not path.is_dir():
+            check_regular_file(path)
+    values: list = [read_object(directory / FEATURES)] if (directory / FEATURES).exists() else []
+    while values:
+        value = values.pop()
+        if isinstance(value, list):
+            values += value
+        if not isinstance(value, dict):
+            continue
+        for name in ("pythonClassName", "type"):
+            if name in value and value[name] not in CLASSES:
+                raise ValueError(
+                    f"{directory / FEATURES} names {value[name]!r}; expected one of "
+                    f"{', '.join(CLASSES)}"
+                )
+        values += value.values()
 
 
 def packed_clips(directory: Path, split: str) -> list[Place]:
     """The clips of a split; ``ValueError`` if there is no such dataset or split."""
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.dataset_info import DatasetInfoFileError
 
+    if directory.is_dir():
+        check_features(directory)
     try:
         builder = tfds.builder_from_directory(directory)
-    except (OSError, ValueError, DatasetInfoFileError) as error:
+    except Exception as error:  # its parsers raise almost anything at damaged files
         raise ValueError(
             f"{directory} is no tensorflow-datasets folder with a dataset_info.json; "
             "python -m uav_jax.data.tfds makes one"

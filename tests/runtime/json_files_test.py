@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from uav_jax.weights.json_files import MAX_BYTES, read_object
+from uav_jax.runtime.json_files import MAX_BYTES, read_object
 
 
 def test_an_object_is_read(tmp_path):
