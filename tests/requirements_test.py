@@ -20,7 +20,9 @@ FAULTY = {
 
 
 def requirements():
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())[
+        "project"
+    ]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
     return [Requirement(text) for texts in lists for text in texts]
 
