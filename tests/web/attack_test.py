@@ -268,7 +268,7 @@ def test_slow_videos_wait_for_two_threads_and_not_without_end(server):
 
     with server.visited():
         statuses = together(40, server.port, upload)
-    assert statuses.count(b"400") == 18 and statuses.count(b"503") == 22, statuses
+    assert set(statuses) == {b"400", b"503"} and statuses.count(b"503") >= 10, statuses
     assert server.files() == server.before[1]
 
 

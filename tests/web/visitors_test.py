@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 import time
 from collections import namedtuple
 from dataclasses import replace
@@ -9,11 +10,11 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from tests.clips import make_video, smooth_frames
 from tests.stub import stub_upscaler
 from tests.web.server import LIMITS, serving
 from tests.web.server_test import cookie_of, finish, send, visit
 from uav_jax.web import visitors as visitors_module
+from uav_jax.web.queue import Run
 from uav_jax.web.refusals import without_paths
 
 Disk = namedtuple("Disk", "total used free")
@@ -119,16 +120,19 @@ def test_the_end_of_a_run_counts_as_a_visit(site, root, clip):
     visitors = site[1].visitors
     with visit(site[0]) as visitor:
         send(visitor, clip)
-        (known,) = visitors
-        visitor.post("/api/run", json={})
-        known.seen -= visitors.keep + 1
-        deadline = time.monotonic() + 60
-        while known.is_active:
-            assert time.monotonic() < deadline
-            visitors.remove_old()
-            time.sleep(0.02)
-        visitors.remove_old()
-        assert visitor.get("/api/result").status_code == 200
+    (known,) = visitors
+    gate = threading.Event()
+    site[1]._start(known, Run("video", lambda run: gate.wait(30) and None), {})
+    known.seen -= visitors.keep + 1
+    visitors.remove_old()
+    assert list(visitors) == [known]
+    gate.set()
+    deadline = time.monotonic() + 30
+    while known.is_active:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    visitors.remove_old()
+    assert list(visitors) == [known]
 
 
 def test_files_are_never_removed_on_the_event_loop_or_under_the_lock(site, root, clip, monkeypatch):
@@ -159,19 +163,22 @@ def test_files_are_never_removed_on_the_event_loop_or_under_the_lock(site, root,
     assert not any(locked for _, locked in calls)
 
 
-def test_stopping_the_server_cancels_runs_and_removes_files(tmp_path):
-    long = make_video(tmp_path / "long.mp4", smooth_frames(72, 16, 16), range(72))
-    folder = tmp_path / "visitors"
+def test_stopping_the_server_cancels_runs_and_removes_files(tmp_path, clip):
+    def forever(run):
+        while True:
+            run.progress("denoising", 1, 2)
+            time.sleep(0.01)
+
+    folder, run = tmp_path / "visitors", Run("video", forever)
     folder.mkdir()
     with serving(stub_upscaler(), folder) as (address, shared):
         with visit(address) as visitor:
-            send(visitor, long)
-            visitor.post("/api/run", json={})
+            send(visitor, clip)
             (known,) = shared.visitors
-            run = known.run
+            shared._start(known, run, {})
         start = time.monotonic()
     assert time.monotonic() - start < 20
-    assert run.state in ("cancelled", "done") and list(folder.iterdir()) == []
+    assert run.state == "cancelled" and list(folder.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -186,11 +193,9 @@ def test_all_files_of_a_visitor_are_limited(small, clip, tmp_path):
     with visit(small[0]) as visitor:
         send(visitor, clip)
         (known,) = small[1].visitors
-        (known.folder / "result").mkdir()
-        (known.folder / "result" / "large").write_bytes(bytes(1_100_000))
+        (known.folder / "large").write_bytes(bytes(1_100_000))
         again = send(visitor, clip)
         assert again.status_code == 413 and "your files have 1 MB" in again.json()["error"]
-        (known.folder / "result" / "large").rename(known.folder / "large")
         visitor.post("/api/run", json={})
         state = finish(visitor)["run"]
         assert state["state"] == "failed" and "your files have more than 1 MB" in state["message"]
