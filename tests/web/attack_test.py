@@ -166,7 +166,14 @@ def test_large_bodies_are_refused_while_they_arrive(server, path, chunked):
     piece = bytes(100_000)
 
     async def flood(client):
-        await client.send(post(path, LARGE, chunked=chunked, cookie=server.cookie * chunked))
+        await client.send(
+            post(
+                path,
+                LARGE,
+                chunked=chunked,
+                cookie=server.cookie * (chunked and "forget" not in path),
+            )
+        )
         sent = 0
         data = b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece
         while sent < LARGE and await client.send(data):
@@ -187,7 +194,9 @@ def test_requests_without_cookies_leave_nothing(server):
         answers = []
         for _ in range(60):
             await client.send(request)
-            answers.append(await client.answer())
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            await client.reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))
+            answers.append(head)
         return answers
 
     with server.visited():
