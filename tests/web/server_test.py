@@ -128,7 +128,8 @@ def test_what_is_no_video_too_large_or_too_long_is_refused(site, clip, tmp_path)
         ):
             answer = send(visitor, path, name)
             assert answer.status_code == status and re.search(message, answer.json()["error"])
-        chunks = (b"\x00\x00\x00\x20ftyp" + bytes(100_000) for _ in range(20))  # without a length in advance
+        piece = b"\x00\x00\x00\x20ftyp" + bytes(100_000)
+        chunks = (piece for _ in range(20))  # without a length in advance
         assert visitor.post("/api/video?name=a.mp4", content=chunks).status_code == 413
         assert visitor.get("/api/state").json()["video"]["frames"] == 3
         files = [p for p in site[1].visitors.root.rglob("*.mp4") if p.stat().st_size > 900_000]
