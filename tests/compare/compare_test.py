@@ -83,7 +83,7 @@ def test_hostile_names_and_settings_are_text():
     text = hostile_page()
     text.encode("utf-8")
     assert "<img src=x" not in text and "<script>document" not in text
-    assert "$title ${figures} $" in text and r"\udcff \u202e \x1b[31m" in text
+    assert "$title ${figures} $" in text and r"\xff \u202e \x1b[31m" in text
 
 
 @needs_chromium
