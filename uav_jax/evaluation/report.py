@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -72,7 +73,7 @@ def _plain_text() -> Iterator[None]:
     """Has matplotlib draw names literally: `$` begins no formula, and a glyph may be missing."""
     import matplotlib
 
-    settings = {
+    settings: dict[Any, Any] = {
         "text.parse_math": False,
         "text.usetex": False,
         "svg.hashsalt": "report",
