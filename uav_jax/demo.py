@@ -134,5 +134,5 @@ def run_demo(output: Path, options: argparse.Namespace, console: Console) -> dic
     picture = output / "demo_compare.png"
     middles = [FRAMES // 2 + i * FRAMES for i in range(len(PHOTOS))]
     side_by_side({**versions, "truth": truth}, middles).save(picture)
-    console.print(f"wrote {source}, {target} and {picture}", soft_wrap=True)
+    console.print(f"wrote {source}, {target} and {picture}", markup=False, soft_wrap=True)
     return results

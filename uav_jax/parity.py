@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from uav_jax.layers.norm import GroupNorm
@@ -220,16 +221,17 @@ def report(rows: Sequence[Row], left: Sequence[str], tolerance: float, console: 
     for row in rows:
         over = row.relative["float32"] > tolerance
         values = [f"{row.absolute:.2e}", *(f"{row.relative[np.dtype(d).name]:.2e}" for d in DTYPES)]
-        table.add_row(row.module, *values, style="red" if over else None)
+        table.add_row(escape(row.module), *values, style="red" if over else None)
     console.print(table)
     for text in left:
-        console.print(f"not compared: {text}", soft_wrap=True)
+        console.print(f"not compared: {text}", markup=False, soft_wrap=True)
     first = next((row for row in rows if row.relative["float32"] > tolerance), None)
     if first is None:
         console.print(f"all {len(rows)} modules within {tolerance:g} of their largest value")
     else:
         console.print(
             f"first over {tolerance:g}: {first.module} ({first.relative['float32']:.2e})",
+            markup=False,
             soft_wrap=True,
         )
     return first is None

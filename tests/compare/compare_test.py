@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser import needs_chromium, opened
 from tests.clips import audio_packets, make_video, smooth_frames
-from uav_jax.compare.page import busiest
+from uav_jax.compare.page import busiest, render
 from uav_jax.compare.write import compare, enlarged
 from uav_jax.video.probe import probe
 
@@ -68,3 +68,31 @@ def test_the_slider_moves_the_line_and_nothing_scrolls_sideways(made, width):
         assert style and "0%" in style
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width
+
+
+HOSTILE = "</title><script>document.title='taken'</script><img src=x onerror=\"document.title=1\">"
+
+
+def hostile_page():
+    frame = np.zeros((8, 8, 3), np.uint8)
+    values = {HOSTILE: "$title ${figures} $", "prompt": HOSTILE, "name": "\udcff \u202e \x1b[31m"}
+    return render(f"$title {HOSTILE}", {0: (frame, frame)}, ([frame[0]], [frame[0]]), values)
+
+
+def test_hostile_names_and_settings_are_text():
+    text = hostile_page()
+    text.encode("utf-8")
+    assert "<img src=x" not in text and "<script>document" not in text
+    assert "$title ${figures} $" in text and r"\xff \u202e \x1b[31m" in text
+
+
+@needs_chromium
+def test_nothing_of_a_hostile_page_runs(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(hostile_page().replace("<h1>", f"{HOSTILE}<h1>"), encoding="utf-8")
+    with opened(path.as_uri(), 800, 800) as page:
+        assert page.title().startswith("$title </title>")  # even of markup that is not escaped
+        slider = page.locator("input[type=range]").first
+        slider.focus()
+        page.keyboard.press("Home")
+        assert "0%" in page.locator(".pair").first.get_attribute("style")

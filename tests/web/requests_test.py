@@ -1,9 +1,13 @@
 """What a page may send, and what it may not."""
 
+from importlib.resources import files
+
 import pytest
 
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.web import requests
+from uav_jax.web.limits import MAX_STEPS
+from uav_jax.web.refusals import Refusal
 
 
 @pytest.mark.parametrize(
@@ -15,7 +19,11 @@ from uav_jax.web import requests
         ("\x00\n\u202ea.mp4", "a.mp4"),
         ("..", ".."),
         ("", "video"),
-        ("x" * 300 + ".mp4", "x" * 100),
+        ("x" * 300 + ".mp4", "x" * 96 + ".mp4"),
+        ("x." + "y" * 300, "x." + "y" * 98),
+        ("[b]a[/b] [1].mp4", "b] [1].mp4"),
+        ("[red]a[1].mp4", "[red]a[1].mp4"),
+        ("a\ud800.mp4", "a.mp4"),
     ],
 )
 def test_names_lose_folders_and_control_signs(given, shown):
@@ -64,6 +72,8 @@ def test_settings_are_the_forms_and_the_models():
         ({"inference_steps": 0}, "steps 0 is outside 1..1000"),
         ({"color_fix": "purple"}, "color fix 'purple'"),
         ({"guidance_scale": float("nan")}, "nan is not a number"),
+        ({"guidance_scale": float("inf")}, "inf is not a number"),
+        ({"inference_steps": 51}, r"inference_steps 51 is more than the form offers \(1..50\)"),
         ({"prompt": "x" * 501}, "longer than 500 characters"),
         ({"prompt": 3}, "longer than 500"),
     ],
@@ -78,3 +88,42 @@ def test_wrong_scales_and_places_are_refused():
         requests.options_from({"scale": 5})
     with pytest.raises(ValueError, match=r"\(2, 0\.5\) is outside of the picture"):
         requests.moment_from({"x": 2})
+
+
+def test_only_the_fields_of_the_form_are_kept():
+    body = b'{"x": 0.25, "frame": 3, "propagation": true, "other": [1, {"a": null}], "prompt": "a"}'
+    kept = {"x": 0.25, "frame": 3, "propagation": True, "prompt": "a"}
+    assert requests.parse_settings(body) == kept
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"x": NaN}', "NaN is not a number"),
+        (b'{"x": -Infinity}', "-Infinity is not a number"),
+        (b'{"other": NaN}', "NaN is not a number"),
+        (b'{"x": 1e999}', "1e999 is outside -1e\\+09..1e\\+09"),
+        (b'{"frame": 2000000000}', "2000000000 is outside"),
+        (b'{"frame": ' + b"9" * 5000 + b"}", "9 is outside"),
+        (b"[" * 60_000, "nests too deeply"),
+        (b'{"prompt": "\\ud800"}', "half of a character"),
+        (b'{"hdr": "' + b"x" * 501 + b'"}', "hdr is longer than 500 characters"),
+        (b'{"from": ["a"]}', "from is a list"),
+        (b'{"x": null}', "x is a NoneType"),
+    ],
+)
+def test_values_that_no_form_has_are_unprocessable(body, message):
+    with pytest.raises(Refusal, match=message) as refused:
+        requests.parse_settings(body)
+    assert refused.value.status == 422
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"\xff", b"[1]", b"null", b'"a"'])
+def test_what_is_no_object_is_refused(body):
+    with pytest.raises(ValueError, match=r"no JSON|expected an object"):
+        requests.parse_settings(body)
+
+
+def test_as_many_steps_are_accepted_as_the_form_offers():
+    page = files("uav_jax.web").joinpath("static/index.html").read_text()
+    assert f'id="inference_steps" type="range" min="1" max="{MAX_STEPS}"' in page

@@ -11,6 +11,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from uav_jax.runtime.html_policy import page_policy
+from uav_jax.video.containers import shown
+
 QUALITY = 90
 WIDEST = 1600
 """Pixels; wider frames are reduced for the page."""
@@ -67,6 +70,11 @@ def _figure(number: int, before: np.ndarray, after: np.ndarray) -> str:
     )
 
 
+def _escaped(text: str) -> str:
+    """Text of a user's for HTML; what cannot be printed is spelled out."""
+    return html.escape(shown(text))
+
+
 def render(
     title: str,
     pairs: Mapping[int, tuple[np.ndarray, np.ndarray]],
@@ -83,12 +91,16 @@ def render(
         for name, part in zip(("input, bicubic", "result"), rows, strict=True)
     )
     table = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
+        f"<tr><th>{_escaped(name)}</th><td>{_escaped(str(value))}</td></tr>"
         for name, value in settings.items()
     )
-    template = Template(files("uav_jax.compare").joinpath("page.html").read_text())
+    folder = files("uav_jax.compare")
+    template = Template(folder.joinpath("page.html").read_text(encoding="utf-8"))
+    script = folder.joinpath("page.js").read_text(encoding="utf-8")
     return template.substitute(
-        title=html.escape(title),
+        title=_escaped(title),
+        script=script,
+        policy=page_policy(script),
         figures="".join(_figure(n, *pair) for n, pair in pairs.items()),
         slices=slices,
         table=table,

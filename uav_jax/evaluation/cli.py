@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -18,6 +19,7 @@ from uav_jax.evaluation.peers import PEERS
 from uav_jax.evaluation.run import ClipResult, Report, evaluate
 from uav_jax.evaluation.scores import COSTS, MEASURES, Scorer, chosen_measures
 from uav_jax.provenance import environment
+from uav_jax.video.containers import shown
 
 LINE_SECONDS = 30
 """Between two lines of progress where there is no terminal."""
@@ -60,10 +62,10 @@ def parser() -> argparse.ArgumentParser:
 
 def table(report: Report, title: str) -> Table:
     """Measures against methods, means over clips."""
-    out = Table(title=title)
+    out = Table(title=escape(shown(title)))
     out.add_column("")
     for method in report:
-        out.add_column(method, justify="right", overflow="fold")
+        out.add_column(escape(shown(method)), justify="right", overflow="fold")
     means = [result["mean"] for result in report.values()]
     titles = {name: measure.title for name, measure in MEASURES.items()} | COSTS
     for name, text in titles.items():
@@ -79,7 +81,7 @@ def write_csv(report: Report, path: Path) -> None:
         for name, result in report.items()
         for clip, scores in result["clips"].items()
     ]
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, ["method", "clip", *MEASURES, *COSTS])
         writer.writeheader()
         writer.writerows(rows)
@@ -108,10 +110,10 @@ def scored(options: argparse.Namespace, console: Console) -> tuple[Report, dict[
 
         def progress(clip: str, done: int, frames: int) -> None:
             nonlocal last
-            bars.update(one, description=clip, completed=done, total=frames)
+            bars.update(one, description=escape(shown(clip)), completed=done, total=frames)
             if not console.is_terminal and time.monotonic() - last >= LINE_SECONDS:
                 last = time.monotonic()
-                console.print(f"{clip} {done}/{frames}")
+                console.print(f"{shown(clip)} {done}/{frames}", markup=False)
             if done == frames:
                 bars.advance(every)
 
@@ -138,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.html:
             from uav_jax.evaluation.report import page
 
-            options.html.write_text(page(report, clips, title))
+            options.html.write_text(page(report, clips, title), encoding="utf-8")
         failures = {text for clip in clips.values() for text in clip.failures.values()}
         for text in sorted(failures):
             console.print(

@@ -1,16 +1,29 @@
-"""The self-contained HTML page of an evaluation: tables, plots, x-t slices, and a slider."""
+"""The self-contained HTML page of an evaluation: tables, plots, x-t slices, and a slider.
+
+Names of clips and methods are whatever files and folders are called. They are text everywhere: HTML
+is escaped, plots parse no mathematics, and the page's policy runs no script but its own.
+"""
 
 import base64
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from uav_jax.evaluation.run import TRUTH, ClipResult, Pictures, Report
 from uav_jax.evaluation.scores import COSTS, MEASURES
+from uav_jax.runtime.html_policy import page_policy
+from uav_jax.video.containers import shown
 
 JPEG_QUALITY = 92
+LONGEST_LABEL = 24
+"""Characters of a clip's name below its bars."""
+
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#8b5a2b")
 """Of methods, in order: told apart by colour-blind readers too (Okabe and Ito)."""
 
@@ -19,25 +32,62 @@ def page(report: Report, clips: dict[str, ClipResult], title: str) -> str:
     """The page as one string without any reference to other files."""
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(
-        files("uav_jax.evaluation").joinpath("report.html.j2").read_text()
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_printable
     )
-    shown = [m for m in MEASURES if any(m in r["mean"] for r in report.values())]
+    folder = files("uav_jax.evaluation")
+    template = environment.from_string(
+        folder.joinpath("report.html.j2").read_text(encoding="utf-8")
+    )
+    script = folder.joinpath("report.js").read_text(encoding="utf-8")
+    shown_measures = [m for m in MEASURES if any(m in r["mean"] for r in report.values())]
     costs = [c for c in COSTS if any(c in r["mean"] for r in report.values())]
     colours: dict[str, str] = dict(zip(report, COLOURS * len(report), strict=False))
+    with _plain_text():
+        bars = [_bars(report, name, colours) for name in shown_measures]
+        sections = [_clip(name, result, shown_measures, colours) for name, result in clips.items()]
     return template.render(
         title=title,
-        columns=[(name, MEASURES[name].title) for name in shown] + [(c, COSTS[c]) for c in costs],
+        script=script,
+        policy=page_policy(script),
+        columns=[(name, MEASURES[name].title) for name in shown_measures]
+        + [(c, COSTS[c]) for c in costs],
         tables=[("mean of all clips", {m: r["mean"] for m, r in report.items()})]
         + [(clip, result.means) for clip, result in clips.items()],
-        best={name: MEASURES[name].best for name in shown},
+        best={name: MEASURES[name].best for name in shown_measures},
         methods=list(report),
         about={name: result["about"] for name, result in report.items()},
         colours=colours,
-        bars=[_bars(report, name, colours) for name in shown],
-        clips=[_clip(name, result, shown, colours) for name, result in clips.items()],
+        bars=bars,
+        clips=sections,
     )
+
+
+def _printable(value: object) -> object:
+    """Text as it can be printed; the page's own HTML, a subclass of `str`, as it is."""
+    return shown(value) if type(value) is str else value
+
+
+@contextmanager
+def _plain_text() -> Iterator[None]:
+    """Has matplotlib draw names literally: `$` begins no formula, and a glyph may be missing."""
+    import matplotlib
+
+    settings: dict[Any, Any] = {
+        "text.parse_math": False,
+        "text.usetex": False,
+        "svg.hashsalt": "report",
+        "svg.fonttype": "none",
+    }
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def _label(name: str) -> str:
+    """A clip's name below its bars."""
+    text = shown(name)
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
 def _data_uri(frame: np.ndarray, kind: str) -> str:
@@ -78,11 +128,8 @@ def _figure():
 
 
 def _svg(figure) -> str:
-    import matplotlib
-
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "report", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
@@ -112,9 +159,9 @@ def _bars(report: Report, measure: str, colours: dict[str, str]) -> str:
         if _trivial(method, measure):
             continue
         heights = [result["clips"][clip].get(measure, np.nan) for clip in clips]
-        places = np.arange(len(clips)) + number * width - 0.4
-        axes.bar(places, heights, width, color=colours[method])
-    axes.set_xticks(np.arange(len(clips)) - width / 2, clips)
+        positions = np.arange(len(clips)) + number * width - 0.4
+        axes.bar(positions, heights, width, color=colours[method])
+    axes.set_xticks(np.arange(len(clips)) - width / 2, [_label(clip) for clip in clips])
     axes.set(title=MEASURES[measure].title)
     if measure.startswith(("psnr", "ssim")) and axes.patches:
         low = min(b.get_height() for b in axes.patches)  # pyright: ignore

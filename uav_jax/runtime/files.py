@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONGEST_NAME = 255
@@ -163,3 +163,13 @@ def empty_own_folder(folder: Path, marker: str, *, keep: Path | None = None) -> 
 def remove_own_file(path: Path) -> None:
     """Removes a file that the caller has written itself, if it is still there."""
     path.unlink(missing_ok=True)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Returns what the files in a folder and below take; 0 where there is none."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # removed meanwhile
+                total += os.lstat(os.path.join(parent, name)).st_size
+    return total

@@ -123,7 +123,7 @@ class RunLog:
         self._board.close()
         path = write_curves(self._workdir, self._config.stage)
         if path:
-            self._console.print(f"wrote {path}")
+            self._console.print(f"wrote {path}", markup=False)
 
 
 def write_sample(path: Path, frames: UInt8[np.ndarray, "T H W 3"]) -> None:

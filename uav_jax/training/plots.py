@@ -59,7 +59,7 @@ def write_curves(workdir: Path, title: str) -> Path | None:
             axes.plot(steps, smoothed(values), color="tab:blue")
         axes.set(title=name.replace("_", " "), xlabel="step")
         axes.grid(alpha=0.3)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     path = workdir / "curves.png"
     figure.savefig(path, dpi=100)
     return path

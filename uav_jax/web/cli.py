@@ -1,15 +1,23 @@
-"""Command line of ``uav-jax web``."""
+"""Command line of `uav-jax web`."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import jax.numpy as jnp
 
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.programs import keep_compiled_programs
+from uav_jax.runtime.session_folder import session_folder
+
+FOLDER_PREFIX = "uav_web_"
+"""Of the server's folder, by which the next server finds it after a kill."""
+
+POSITIVE = ("max_mb", "max_total_mb", "max_seconds", "max_queue", "keep_hours")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,46 +39,76 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--port", type=int, default=7860)
     p.add_argument("--folder", help="for visitors' files; else a temporary one")
     p.add_argument("--max_mb", type=float, default=500.0, help="size of an upload")
+    p.add_argument("--max_total_mb", type=float, default=2000.0, help="all files of a visitor")
     p.add_argument("--max_seconds", type=float, default=120.0, help="length of a video")
+    p.add_argument("--max_queue", type=int, default=32, help="runs that may wait")
     p.add_argument("--keep_hours", type=float, default=12.0, help="then a visitor's files go")
     return p
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises `ValueError` for options that are not possible."""
+    if not 0 <= options.port <= 65535:
+        raise ValueError(f"port {options.port} is outside 0..65535")
+    for name in POSITIVE:
+        if not getattr(options, name) > 0:
+            raise ValueError(f"{name} {getattr(options, name):g} is not positive")
+    if options.max_total_mb < options.max_mb:
+        raise ValueError(
+            f"max_total_mb {options.max_total_mb:g} is less than max_mb ({options.max_mb:g})"
+        )
+    if options.folder is not None and not Path(options.folder).is_dir():
+        raise ValueError(f"folder {options.folder} does not exist")
+
+
+def address(host: str, port: int) -> str:
+    """Returns the page's address, IPv6 in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(options: argparse.Namespace, upscaler: Upscaler) -> None:
+    """Serves until a signal comes, and removes visitors' files."""
+    import uvicorn
+
+    from uav_jax.web.connections import server_config
+    from uav_jax.web.limits import Limits
+    from uav_jax.web.server import LOCAL_HOSTS, make_app
+
+    limits = Limits(
+        megabytes=options.max_mb,
+        total_megabytes=options.max_total_mb,
+        seconds=options.max_seconds,
+        hours=options.keep_hours,
+        queued_runs=options.max_queue,
+    )
+    host = options.host.strip("[]")
+    parent = Path(options.folder or tempfile.gettempdir())
+    # uvicorn sends itself the signal again once it has stopped: this ends the block below, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with session_folder(parent, FOLDER_PREFIX) as folder:
+        app = make_app(upscaler, folder, limits=limits, hosts=(*LOCAL_HOSTS, host, *options.name))
+        print(address(host, options.port), file=sys.stderr)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(server_config(app, host, options.port)).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is stopped; exit status 2 after a mistake."""
     options = parser().parse_args(arguments)
     try:
-        import uvicorn
-
-        from uav_jax.web.server import Limits, make_app
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
     except ModuleNotFoundError as error:
         print(f'uav-jax web: {error.name} is missing; pip install ".[web]"', file=sys.stderr)
         return 2
     try:
-        if not 0 <= options.port <= 65535:
-            raise ValueError(f"port {options.port} is outside 0..65535")
-        for name in ("max_mb", "max_seconds", "keep_hours"):
-            if not getattr(options, name) > 0:
-                raise ValueError(f"{name} {getattr(options, name):g} is not positive")
-        if options.folder is not None and not Path(options.folder).is_dir():
-            raise ValueError(f"folder {options.folder} does not exist")
+        check(options)
         keep_compiled_programs()
         upscaler = Upscaler.from_pretrained(options.model, dtype=jnp.dtype(options.dtype))
     except (ValueError, OSError) as error:
         print(f"uav-jax web: {error}", file=sys.stderr)
         return 2
-    limits = Limits(options.max_mb, options.max_seconds, options.keep_hours)
-    hosts = ("127.0.0.1", "localhost", options.host, *options.name)
-    with tempfile.TemporaryDirectory(prefix="uav_web_", dir=options.folder) as folder:
-        app = make_app(upscaler, Path(folder), limits=limits, hosts=hosts)
-        print(f"http://{options.host}:{options.port}", file=sys.stderr)
-        uvicorn.run(
-            app,
-            host=options.host,
-            port=options.port,
-            log_level="warning",
-            timeout_graceful_shutdown=5,
-        )
+    serve(options, upscaler)
     return 0
 
 

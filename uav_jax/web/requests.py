@@ -1,5 +1,7 @@
 """What the page sends, checked: names, kinds of files, settings."""
 
+import json
+import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,11 +15,21 @@ from uav_jax.video.containers import VIDEO_SUFFIXES
 from uav_jax.video.limits import UPLOAD_LIMITS
 from uav_jax.video.position import Part, Position
 from uav_jax.video.source import ReadOptions
+from uav_jax.web.limits import MAX_NUMBER, MAX_STEPS, MAX_TEXT
+from uav_jax.web.refusals import Refusal
 from uav_jax.web.work import Moment
 
 LONGEST_NAME = 100
-LONGEST_PROMPT = 500
+LONGEST_SUFFIX = 10
 LONGEST_POSITION = 30
+LONGEST_NUMBER = 40
+"""Digits of a number in JSON."""
+
+FIELDS = (
+    *("prompt", "scale", "noise_level", "guidance_scale", "inference_steps", "color_fix"),
+    *("propagation", "from", "to", "hdr", "deinterlace", "frame", "x", "y"),
+)
+"""What the form sends. Everything else is dropped."""
 
 _STARTS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
@@ -46,23 +58,88 @@ def is_video_file(head: bytes) -> bool:
 
 
 def shown_name(name: str) -> str:
-    """A file's name as it may be shown and offered for download: no folders, no control signs."""
+    """Returns a file's name as it may be shown and offered for download.
+
+    Folders and control characters are left out, and a long name is cut before its suffix.
+    """
     name = PurePosixPath(name.replace("\\", "/")).name
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip()
+    suffix = PurePosixPath(name).suffix
+    if len(name) > LONGEST_NAME and len(suffix) <= LONGEST_SUFFIX:
+        return name[: LONGEST_NAME - len(suffix)] + suffix
     return name[:LONGEST_NAME] or "video"
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of an accepted name; ``ValueError`` for others."""
+    """Returns the suffix of an accepted name; `ValueError` for others."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         raise ValueError(f"{name} is not a video; accepted are {', '.join(VIDEO_SUFFIXES)}")
     return suffix
 
 
+def _refuse_constant(text: str) -> float:
+    raise Refusal(422, f"{text} is not a number in JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text) if len(text) <= LONGEST_NUMBER else math.inf
+    if not abs(value) <= MAX_NUMBER:
+        raise Refusal(422, f"{text[:LONGEST_NUMBER]} is outside -{MAX_NUMBER:g}..{MAX_NUMBER:g}")
+    return value
+
+
+def _whole(text: str) -> int:
+    return int(_finite(text))
+
+
+def _check_value(name: str, value: object) -> None:
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise Refusal(422, f"{name} is longer than {MAX_TEXT} characters")
+        if any(unicodedata.category(c) == "Cs" for c in value):
+            raise Refusal(422, f"{name} {value[:20]!a} holds half of a character")
+    elif not isinstance(value, (bool, int, float)):
+        raise Refusal(422, f"{name} is a {type(value).__name__}; expected text, a number or a bool")
+
+
+def parse_settings(body: bytes) -> dict:
+    """Parses a JSON body and returns the fields of the form that it holds.
+
+    Args:
+        body: Of limited size.
+
+    Returns:
+        Names of `FIELDS` to text, finite numbers and booleans.
+
+    Raises:
+        Refusal: A value that no form has (422): lists, objects, null, numbers that are not finite
+            or beyond `MAX_NUMBER`, lone surrogates, long texts, deep nesting.
+        ValueError: It is not a JSON object.
+    """
+    try:
+        values = json.loads(
+            body.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+    except RecursionError:
+        raise Refusal(422, "the request nests too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"the request is no JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"settings are a {type(values).__name__}; expected an object")
+    kept = {name: values[name] for name in FIELDS if name in values}
+    for name, value in kept.items():
+        _check_value(name, value)
+    return kept
+
+
 def _number(values: Mapping, name: str, kind: type, otherwise):
     value = values.get(name, otherwise)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
         raise ValueError(f"{name} {value!r} is not a number")
     if kind is int and value != int(value):
         raise ValueError(f"{name} {value!r} is not a whole number")
@@ -70,11 +147,17 @@ def _number(values: Mapping, name: str, kind: type, otherwise):
 
 
 def settings_from(values: Mapping, defaults: UpscaleSettings) -> UpscaleSettings:
-    """The model's settings that the form's values mean. ``ValueError`` for what is wrong."""
+    """Returns the model's settings that the form's values mean.
+
+    Raises:
+        ValueError: A value that is not possible.
+    """
     prompt, color_fix = values.get("prompt", ""), values.get("color_fix", defaults.color_fix)
-    if not isinstance(prompt, str) or len(prompt) > LONGEST_PROMPT:
-        raise ValueError(f"the prompt is longer than {LONGEST_PROMPT} characters")
+    if not isinstance(prompt, str) or len(prompt) > MAX_TEXT:
+        raise ValueError(f"the prompt is longer than {MAX_TEXT} characters")
     steps = _number(values, "inference_steps", int, defaults.inference_steps)
+    if steps > max(MAX_STEPS, defaults.inference_steps):
+        raise ValueError(f"inference_steps {steps} is more than the form offers (1..{MAX_STEPS})")
     late = {steps - 1 - round(part * steps) for part in (0.0, 0.07, 0.13)} if steps > 1 else {0}
     return with_overrides(
         defaults,
@@ -115,8 +198,8 @@ def options_from(values: Mapping) -> JobOptions:
 
 
 def moment_from(values: Mapping) -> Moment:
-    """What the form previews."""
+    """Returns what the form previews; `ValueError` where that is outside of the picture."""
     x, y = (_number(values, name, float, 0.5) for name in ("x", "y"))
     if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise ValueError(f"the preview's place ({x:g}, {y:g}) is outside of the picture (0 to 1)")
+        raise ValueError(f"the preview's centre ({x:g}, {y:g}) is outside of the picture (0 to 1)")
     return Moment(_number(values, "frame", int, 0), x, y)

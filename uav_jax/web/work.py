@@ -1,7 +1,8 @@
 """What the page's runs compute: a preview of a second, or the whole video, and pictures of both."""
 
 import math
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,11 +12,12 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from uav_jax.jobs.options import JobOptions
-from uav_jax.jobs.prepare import Job, prepare
+from uav_jax.jobs.prepare import DISK_MARGIN, Job, prepare
 from uav_jax.jobs.video import run_job
 from uav_jax.pipeline.runner import Progress
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, to_bytes
+from uav_jax.runtime.files import folder_bytes
 from uav_jax.video.color import to_8_bit
 from uav_jax.video.probe import probe
 from uav_jax.video.source import ReadOptions, SourceInfo
@@ -31,6 +33,31 @@ MOST_STILLS = 240
 """Frames of a result that are kept as pictures to compare, evenly spread."""
 
 QUALITY = 92
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much disk a visitor's run may use.
+
+    Attributes:
+        folder: The visitor's.
+        megabytes: Of all files in it.
+        free_bytes: Of the disk that stay free.
+    """
+
+    folder: Path
+    megabytes: float
+    free_bytes: int
+
+    def check(self, coming: int = 0) -> None:
+        """Raises `ValueError` where too little is left for `coming` bytes."""
+        if shutil.disk_usage(self.folder).free < self.free_bytes + coming:
+            raise ValueError("the server's disk is full; try again later")
+        if folder_bytes(self.folder) > self.megabytes * 1e6:
+            raise ValueError(
+                f"your files have more than {self.megabytes:g} MB; remove them, or upscale a part "
+                "of the video"
+            )
 
 
 def preview_side(source: SourceInfo) -> int:
@@ -71,7 +98,7 @@ def save_pair(folder: Path, number: int, before: np.ndarray, after: np.ndarray) 
 
 def preview(
     upscaler: Upscaler, source: SourceInfo, moment: Moment, settings: UpscaleSettings, folder: Path
-):
+) -> Callable[[Run], None]:
     """A run's work: the previewed frames before and after, as pictures in ``folder``."""
 
     def work(run: Run) -> None:
@@ -119,17 +146,26 @@ def whole(
     settings: UpscaleSettings,
     options: JobOptions,
     folder: Path,
+    quota: Quota,
     found: list[Job],
-):
-    """Returns a run's work: the video into ``folder``, its job put into ``found`` when it is done.
+) -> Callable[[Run], None]:
+    """Returns a run's work: the video into `folder`, its job put into `found` when it is done.
 
-    A run that stopped at a pause resumes where it was, by its journal.
+    The disk is checked before the run and between its segments. A run that stopped at a pause
+    resumes by its journal.
     """
 
     def work(run: Run) -> None:
         job = job_of(upscaler, source, settings, options, folder, run.progress)
-        result = run_job(upscaler, job, run.progress, pause=run.pause)
+        quota.check(job.disk // DISK_MARGIN)
+
+        def pause() -> None:
+            quota.check()
+            run.pause()
+
+        result = run_job(upscaler, job, run.progress, pause=pause)
         save_stills(run, job.source, result, folder / "stills")
+        quota.check()
         found.append(job)
 
     return work
