@@ -1,13 +1,16 @@
 """Fixtures that several test folders share."""
 
 import os
+import re
 import shutil
+from pathlib import Path
 
 import jax
 import pytest
 
 from tests.cases import make_cases
 from tests.release import write_small_release, write_tiny_release
+from uav_jax import programs
 
 FLAGS = "--xla_backend_optimization_level=1"
 """Most of the suite's time is compiling: programs that run a few times need little optimisation.
@@ -52,6 +55,22 @@ def compilation_cache(tmp_path_factory):
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", 2**34)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+MOST_MEMORY = 3 * 2**20
+"""KiB of a worker above which compiled programs are released at the end of a file."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def released_programs():
+    """Two workers have to fit into a small machine beside the processes that tests start."""
+    yield
+    status = Path("/proc/self/status")
+    text = status.read_text() if status.is_file() else ""
+    resident = re.search(r"VmRSS:\s*(\d+)", text)
+    if resident and int(resident[1]) > MOST_MEMORY:
+        programs._ready.clear()
+        jax.clear_caches()
 
 
 LONGEST = (
