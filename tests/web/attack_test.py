@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,15 @@ MEMORY_KIB = 50_000
 UNFINISHED = 30
 MP4 = b"\x00\x00\x00\x20ftypisom"
 LARGE = 60_000_000
+
+
+def without_processor(*threads):
+    """Seconds that threads of processes were ready to run while the machine ran something else."""
+    total = 0.0
+    for path in (f"/proc/{process}/task/{thread}/schedstat" for process, thread in threads):
+        with suppress(OSError):  # a system that does not count them
+            total += int(Path(path).read_text().split()[1]) / 1e9
+    return total
 
 
 class Server:
@@ -52,20 +62,29 @@ class Server:
 
     @contextmanager
     def visited(self):
-        """Another visitor asks again and again meanwhile, and is answered in time."""
+        """Another visitor asks again and again meanwhile, and is answered in time.
+
+        Time in which the machine gave no processor to the server's event loop or to this visitor
+        is not counted: other tests may run beside this one.
+        """
         waits, stop = [], threading.Event()
 
         def ask():
+            threads = (self.process.pid,) * 2, (os.getpid(), threading.get_native_id())
+
+            def now():
+                return time.monotonic() - without_processor(*threads)
+
             while not stop.wait(0.05):
-                start = time.monotonic()
+                start = now()
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
                 try:
                     connection.request("GET", "/api/state", headers={"Cookie": self.cookie})
                     answer = connection.getresponse()
                     found = b"a.mp4" in answer.read()
-                    waits.append((time.monotonic() - start, answer.status, found))
+                    waits.append((now() - start, answer.status, found))
                 except OSError as error:
-                    waits.append((time.monotonic() - start, repr(error), False))
+                    waits.append((now() - start, repr(error), False))
                 finally:
                     connection.close()
 
@@ -101,7 +120,11 @@ class Client:
         self.port = port
 
     async def __aenter__(self):
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+        address = socket.socket()
+        address.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # soon full when not read
+        address.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(address, ("127.0.0.1", self.port))
+        self.reader, self.writer = await asyncio.open_connection(sock=address)
         return self
 
     async def __aexit__(self, *_):
@@ -258,13 +281,13 @@ def test_answers_that_nobody_takes_are_dropped(server):
     async def ask(client):
         client.reader._transport.pause_reading()
         start = time.monotonic()
-        while time.monotonic() - start < 4 * SECONDS and await client.send(request * 20):
+        while time.monotonic() - start < 8 * SECONDS and await client.send(request * 20):
             await asyncio.sleep(0.02)
         return time.monotonic() - start
 
     with server.visited():
         took = together(3, server.port, ask)
-    assert max(took) < 4 * SECONDS
+    assert max(took) < 8 * SECONDS
 
 
 def test_slow_videos_wait_for_two_threads_and_not_without_end(server):
