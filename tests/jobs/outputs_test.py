@@ -200,6 +200,7 @@ def test_no_command_changes_what_was_there(stub, media, tree, commands):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3 * 3600)
 @settings(max_examples=MANY_TREES, deadline=None, suppress_health_check=CHECKS, database=None)
 @given(tree=trees, commands=commands)
 def test_no_command_of_very_many_changes_what_was_there(stub, media, tree, commands):

@@ -304,6 +304,7 @@ KILLS = 2
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_a_run_killed_twenty_times_ends_in_the_uninterrupted_bytes(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "KILLS", 20)
     test_a_run_killed_at_random_moments_ends_in_the_uninterrupted_bytes(clip, tmp_path)
