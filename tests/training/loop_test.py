@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.training.tiny import tiny_recipe, write_data
+from tests.training.tiny import SMALLEST_UNET, tiny_recipe, write_data
 from uav_jax.training import loop
 from uav_jax.training.checkpoint import load_network
 
@@ -20,7 +20,7 @@ STEPS = 60
 def recipe(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training")
     write_data(folder)
-    return tiny_recipe(folder, steps=STEPS)
+    return tiny_recipe(folder, steps=STEPS, unet=SMALLEST_UNET, unet_from=str(folder / "smallest"))
 
 
 @pytest.fixture(scope="module")
