@@ -63,7 +63,7 @@ def test_an_unexpected_error_of_any_place_is_passed_over_and_counted(tmp_path, c
     for seed in range(8):
         unusable = Unusable(3)
         assert record_of(places, unusable, seed=seed, kind="videos")["target"].shape[0] == 1
-    assert "passed over (1 so far): other cannot be read: ZeroDivisionError: x" in caplog.text
+    assert "skipped 1 clip(s) so far: other cannot be read: ZeroDivisionError: x" in caplog.text
     with pytest.raises(ValueError, match="none of 1 clips can be used, the last because: other"):
         record_of([Failing()], Unusable(3), kind="videos")
 

@@ -18,14 +18,17 @@ from uav_jax.evaluation.dataset import decoded
 from uav_jax.jobs.options import JobOptions
 from uav_jax.jobs.prepare import prepare
 from uav_jax.video.images import IMAGE_SUFFIXES
+from uav_jax.video.limits import COMMAND_LINE_LIMITS
 from uav_jax.video.probe import probe
+from uav_jax.video.source import ReadOptions
 from uav_jax.web.requests import UPLOAD
 
 
 def infer(path: Path) -> None:
     upscaler = stub_upscaler()
     out = path.parent / "out"
-    prepare(upscaler, path, out, upscaler.defaults, JobOptions(), lambda *_: None)
+    options = JobOptions(read=ReadOptions(limits=COMMAND_LINE_LIMITS))
+    prepare(upscaler, path, out, upscaler.defaults, options, lambda *_: None)
 
 
 def train(path: Path) -> None:

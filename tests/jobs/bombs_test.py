@@ -54,3 +54,4 @@ def test_files_that_ask_for_much_are_refused_soon_and_in_little_memory(readings,
 def test_the_option_is_named_where_a_limit_was_the_reason(readings):
     named = {name for name in FILES if "--no_limits" in readings[name, "infer"]["refused"]}
     assert set(FILES) - named == {"streams.ogv", "text.png", "profile.png"}
+    assert not any("_limits" in readings[name, "page"]["refused"].lower() for name in FILES)

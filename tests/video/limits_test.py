@@ -101,7 +101,7 @@ def test_every_limit_is_said_with_the_option_that_lifts_it(limits, message, tmp_
     path = make_video(tmp_path / "clip.mp4", smooth_frames(12, 48, 64), range(12), audio=True)
     with pytest.raises(LimitError, match=message) as error:
         probe(path, limited(**limits))
-    assert "--no_limits" in str(error.value) and "clip.mp4" in str(error.value)
+    assert "limits=NO_LIMITS" in str(error.value) and "clip.mp4" in str(error.value)
     assert probe(path, ReadOptions(limits=NO_LIMITS)).frames == 12
 
 
@@ -161,7 +161,7 @@ def test_pillow_and_other_readers_have_the_limit_of_the_file_and_keep_their_own(
     Image.new("L", (200, 100)).save(tmp_path / "a.png")
     with pytest.raises(LimitError, match="200x100, 20,000 pixels; up to 19,999 are accepted of an"):
         read_picture(tmp_path / "a.png", limits=MediaLimits(image_pixels=19_999))
-    with pytest.raises(LimitError, match="more than 5,000 pixels; --no_limits"):
+    with pytest.raises(LimitError, match="more than 5,000 pixels; limits=NO_LIMITS"):
         read_picture(tmp_path / "a.png", limits=MediaLimits(image_pixels=5000))
     assert before == Image.MAX_IMAGE_PIXELS
     with pytest.raises(ValueError, match="truncated"):  # 14000x14000 is more than Pillow's limit

@@ -67,7 +67,10 @@ CASES = {
     "no U-Net": (lambda d: shutil.rmtree(d / "unet"), "lacks unet"),
     "no tokenizer": (lambda d: shutil.rmtree(d / "tokenizer"), "lacks tokenizer"),
     "no config": (lambda d: (d / "unet/unet_video_config.json").unlink(), "is missing"),
-    "broken config": (lambda d: (d / "vae/vae_3d_config.json").write_text("{"), "is no JSON"),
+    "broken config": (
+        lambda d: (d / "vae/vae_3d_config.json").write_text("{"),
+        "is not valid JSON",
+    ),
     "cut weights": (
         lambda d: (d / "vae/vae_3d.bin").write_bytes((d / "vae/vae_3d.bin").read_bytes()[:5000]),
         "truncated",

@@ -33,7 +33,7 @@ def test_what_the_library_writes_reads_back_bit_for_bit(tmp_path):
 
 
 BAD = {
-    "nothing": (b"", b"", "header of 0 bytes in a file of 8|is no JSON"),
+    "nothing": (b"", b"", "header of 0 bytes in a file of 8|is not valid JSON"),
     "a header of 2^60 bytes": (None, (1 << 60).to_bytes(8, "little"), "up to 4194304 are accepted"),
     "a list": ([1], b"", "holds a list; expected a JSON object"),
     "nesting": (b'{"a":' + b"[" * 10**5 + b"]" * 10**5 + b"}", b"", "nests deeper than 16"),

@@ -11,7 +11,7 @@ from uav_jax.jobs.prepare import Prompts
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import with_overrides
 from uav_jax.video.codecs import OutputFormat
-from uav_jax.video.limits import DEFAULT_LIMITS, NO_LIMITS
+from uav_jax.video.limits import COMMAND_LINE_LIMITS, NO_LIMITS
 from uav_jax.video.position import Part, Position
 from uav_jax.video.source import ReadOptions
 
@@ -94,7 +94,7 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
         allow_truncated=options.allow_truncated,
         part=Part(start or None, stop or None),
         rate=_rate(options.fps),
-        limits=NO_LIMITS if options.no_limits else DEFAULT_LIMITS,
+        limits=NO_LIMITS if options.no_limits else COMMAND_LINE_LIMITS,
     )
 
 

@@ -7,9 +7,9 @@ from threading import Lock
 
 
 class UnusableClip(ValueError):
-    """A place that no clip can be cut from: damaged, too short or too small.
+    """A source from which no clip can be cut: damaged, too short or too small.
 
-    `record` names the file or record, where that is not all of the place.
+    `record` names the file or record, where that is only a part of the source.
     """
 
     def __init__(self, message: str, record: str | None = None):
@@ -53,7 +53,7 @@ class Unusable:
                 return
             self._names.add(name)
             count = len(self._names)
-        logging.getLogger(__name__).warning("passed over (%d so far): %s", count, error)
+        logging.getLogger(__name__).warning("skipped %d clip(s) so far: %s", count, error)
         if count > self._limit:
             raise ValueError(f"{count} clips could not be used, more than {self._limit}: {error}")
         if count == clips:

@@ -172,8 +172,8 @@ class Downsample(nnx.Module):
         return self.conv(x)
 
 
-def _merged(kernel: Array, axis: int) -> tuple[Array, Array]:
-    """What 3 weights along ``axis`` are to 2 neighbours of which one is seen twice.
+def _collapsed(kernel: Array, axis: int) -> tuple[Array, Array]:
+    """Collapses a 3-tap kernel into the two 2-tap kernels that act on an image enlarged 2x.
 
     The first pixel of an enlarged pair sees (previous, own, own), the second (own, own, next).
     """
@@ -212,8 +212,8 @@ def doubled_conv(x: Frames, kernel: Float[Array, "3 3 Cin Cout"]) -> Frames:
     """
     phases = [
         conv2d(x, both, 1, ((1 - below, below), (1 - right, right)))
-        for below, of_rows in enumerate(_merged(kernel, 0))
-        for right, both in enumerate(_merged(of_rows, 1))
+        for below, of_rows in enumerate(_collapsed(kernel, 0))
+        for right, both in enumerate(_collapsed(of_rows, 1))
     ]
     return jax.lax.platform_dependent(*phases, tpu=_interleaved_in_place, default=_interleaved)
 

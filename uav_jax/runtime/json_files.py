@@ -50,7 +50,7 @@ def parse_json(data: bytes, where: str) -> Any:
     except RecursionError:
         raise ValueError(f"{where} nests deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
-        raise ValueError(f"{where} is no JSON: {error}") from None
+        raise ValueError(f"{where} is not valid JSON: {error}") from None
     level: list[Any] = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         level = [
@@ -86,7 +86,7 @@ def read_object(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
 
 
 def read_json(path: Path, limit: int = OWN_BYTES) -> Any:
-    """Reads a JSON file that this program has written, if nobody has changed it since.
+    """Reads a JSON file of this program. Size, depth and numbers are checked, its content is not.
 
     Raises:
         ValueError: where the file is missing, no regular file, too large or no JSON.

@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from uav_jax.video.limits import OPTION, UNLIMITED, LimitError, MediaLimits
+from uav_jax.video.limits import UNLIMITED, MediaLimits
 from uav_jax.video.matroska import held_bytes
 
 MOST_BOXES = 2_000_000
@@ -87,11 +87,11 @@ def check_headers(path: Path, name: str, limits: MediaLimits) -> int:
         if head[8:12] == b"WEBP":
             return limits.animation_pixels
         limits.check_held(name, held_bytes(file))
-        if limits.held_bytes < UNLIMITED:  # in files of other formats, no box is found
+        if limits.held_bytes < UNLIMITED:  # files of other formats have no boxes: 0 samples
             try:
                 index = ENTRY_BYTES * declared_samples(file)
             except ValueError as error:
-                raise LimitError(f"{name} {error}; {OPTION}") from None
+                raise limits.error(f"{name} {error}") from None
             if index > MOST_GROWTH * path.stat().st_size:
                 limits.check_held(name, index)
     return limits.video_pixels

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from uav_jax.video.color import Pixels, over_black, to_8_bit
 from uav_jax.video.containers import MEDIA_ERRORS, check_regular_file, open_buffer, shown
-from uav_jax.video.limits import DEFAULT_LIMITS, OPTION, UNLIMITED, LimitError, MediaLimits
+from uav_jax.video.limits import DEFAULT_LIMITS, UNLIMITED, LimitError, MediaLimits
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """File names that are taken for pictures; all of them can be written too."""
@@ -138,8 +138,7 @@ def _opened(name: str, file: IO[bytes], keep_profile: bool, limits: MediaLimits)
             f"{name} cannot be read as an image: it is none of {', '.join(FORMATS)}"
         ) from None
     except Image.DecompressionBombError:
-        most = limits.image_pixels
-        raise LimitError(f"{name} has more than {most:,} pixels; {OPTION}") from None
+        raise limits.error(f"{name} has more than {limits.image_pixels:,} pixels") from None
     except LimitError:
         raise
     except PICTURE_ERRORS as error:

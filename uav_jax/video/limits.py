@@ -1,4 +1,4 @@
-"""What a media file may ask for, so that a small file cannot take a whole machine.
+"""Limits on what reading a media file may cost, so that a small file cannot take a whole machine.
 
 Sizes and counts are compared with what headers declare before anything is decoded, and again while
 frames are decoded, because headers may be false.
@@ -6,10 +6,7 @@ frames are decoded, because headers may be false.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-
-OPTION = "--no_limits lifts the limits, for files that you trust"
-"""The end of every message."""
+from dataclasses import dataclass, field, replace
 
 UNLIMITED = 2**31 - 1
 """FFmpeg's own bound of pixels and streams."""
@@ -22,6 +19,8 @@ class LimitError(ValueError):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaLimits:
     """Limits of one file. The defaults are far above what cameras and editors write.
+
+    `hint` ends every message: how whoever reads it can raise the limits.
 
     Raises:
         ValueError: A limit that is not positive.
@@ -38,11 +37,16 @@ class MediaLimits:
     decode_seconds_per_second: float = 600.0  # and more, for each second of video
     streams: int = 500
     held_bytes: int = 2**28  # of attachments and tags, and of the index of a small file
+    hint: str = "limits=NO_LIMITS lifts the limits, for files that you trust"
 
     def __post_init__(self):
         for name in self.__slots__:
-            if getattr(self, name) <= 0:
+            if name != "hint" and getattr(self, name) <= 0:
                 raise ValueError(f"limit {name} {getattr(self, name)}; expected more than 0")
+
+    def error(self, message: str) -> LimitError:
+        """Returns the error for a file that asks for more, with the hint."""
+        return LimitError("; ".join(filter(None, (message, self.hint))))
 
     def pixels(self, kind: str) -> int:
         """Returns how many pixels a frame of a video or animation, or an image, may have."""
@@ -63,22 +67,20 @@ class MediaLimits:
         most = self.pixels(kind)
         if width * height > most:
             article = "an" if kind[0] in "aeiou" else "a"
-            raise LimitError(
+            raise self.error(
                 f"{name} is {width}x{height}, {width * height:,} pixels; up to {most:,} are "
-                f"accepted of {article} {kind}; {OPTION}"
+                f"accepted of {article} {kind}"
             )
         if max(width, height) > self.side_ratio * max(1, min(width, height)):
-            raise LimitError(
+            raise self.error(
                 f"{name} is {width}x{height}; one side may be up to {self.side_ratio:,} times the "
-                f"other; {OPTION}"
+                f"other"
             )
 
     def check_frames(self, name: str, frames: int, what: str = "has") -> None:
         """Raises `LimitError` for more frames than are accepted, declared or counted."""
         if frames > self.frames:
-            raise LimitError(
-                f"{name} {what} {frames:,} frames; up to {self.frames:,} are accepted; {OPTION}"
-            )
+            raise self.error(f"{name} {what} {frames:,} frames; up to {self.frames:,} are accepted")
 
     def check_declared(self, name: str, frames: int, seconds: float) -> None:
         """Raises `LimitError` for too many frames, for the file or for its length.
@@ -95,28 +97,32 @@ class MediaLimits:
     def check_rate(self, name: str, frames: int, seconds: float) -> None:
         """Raises `LimitError` for too many frames in a length of video."""
         if frames > self.frame_rate * (seconds + 1):
-            raise LimitError(
+            raise self.error(
                 f"{name} has {frames:,} frames in {seconds:.2f} s; up to {self.frame_rate:,} a "
-                f"second are accepted; {OPTION}"
+                f"second are accepted"
             )
 
     def check_held(self, name: str, held: int) -> None:
         """Raises `LimitError` for large indexes, attachments and tags."""
         if held > self.held_bytes:
-            raise LimitError(
+            raise self.error(
                 f"{name} has an index, attachments or tags that take {held:,} bytes; up to "
-                f"{self.held_bytes:,} are accepted; {OPTION}"
+                f"{self.held_bytes:,} are accepted"
             )
 
     def check_streams(self, name: str, streams: int) -> None:
         """Raises `LimitError` for more streams than are accepted."""
         if streams > self.streams:
-            raise LimitError(
-                f"{name} has more than {self.streams} streams, which is the limit; {OPTION}"
-            )
+            raise self.error(f"{name} has more than {self.streams} streams, which is the limit")
 
 
 DEFAULT_LIMITS = MediaLimits()
+"""Of Python, training and evaluation."""
+
+COMMAND_LINE_LIMITS = replace(
+    DEFAULT_LIMITS, hint="--no_limits lifts the limits, for files that you trust"
+)
+"""Of `infer.py`."""
 
 NO_LIMITS = MediaLimits(
     video_pixels=UNLIMITED,
@@ -145,21 +151,20 @@ UPLOAD_LIMITS = MediaLimits(
     decode_seconds_per_second=60.0,
     streams=100,
     held_bytes=2**25,
+    hint="",
 )
 """For files of visitors, who share a machine."""
 
 
 @dataclass(slots=True)
 class DecodeMeter:
-    """Counts what decoding one video takes, against its limits.
+    """Counts frames, bytes and time while one video is decoded without a pause.
 
-    `wall_time` is for those who decode without a pause: between frames that a model works on,
-    time says nothing about the file.
+    Between frames that a model works on, time would say nothing about the file.
     """
 
     name: str
     limits: MediaLimits
-    wall_time: bool = True
     clock: Callable[[], float] = time.monotonic
     frames: int = 0
     decoded_bytes: int = 0
@@ -178,13 +183,13 @@ class DecodeMeter:
     def packet(self) -> None:
         """Notes a packet; `LimitError` where decoding takes too long."""
         limits, elapsed = self.limits, self.clock() - self._started
-        if not self.wall_time or elapsed <= limits.decode_seconds:
+        if elapsed <= limits.decode_seconds:
             return
         most = limits.decode_seconds + limits.decode_seconds_per_second * self._seconds
         if elapsed > most:
-            raise LimitError(
+            raise limits.error(
                 f"{self.name} took {elapsed:.0f} s to decode {self._seconds:.1f} s of video; up to "
-                f"{most:.0f} s are accepted; {OPTION}"
+                f"{most:.0f} s are accepted"
             )
 
     def frame(self, width: int, height: int, deep: bool, seconds: float) -> None:
@@ -207,7 +212,7 @@ class DecodeMeter:
         limits.check_frames(self.name, self.frames, "has at least")
         limits.check_rate(self.name, self.frames, self._seconds)
         if self.decoded_bytes > limits.bytes_per_second * (self._seconds + 1):
-            raise LimitError(
+            raise limits.error(
                 f"{self.name} decodes to {self.decoded_bytes:,} bytes in {self._seconds:.2f} s; up "
-                f"to {limits.bytes_per_second:,} a second are accepted; {OPTION}"
+                f"to {limits.bytes_per_second:,} a second are accepted"
             )

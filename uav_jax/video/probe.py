@@ -26,7 +26,7 @@ from uav_jax.video.containers import (
 from uav_jax.video.decode import decode_packet, picture_stream
 from uav_jax.video.image_sequence import probe_images
 from uav_jax.video.images import IMAGE_SUFFIXES, image_files
-from uav_jax.video.limits import OPTION, DecodeMeter, LimitError
+from uav_jax.video.limits import DecodeMeter
 from uav_jax.video.orientation import Orientation, orientation
 from uav_jax.video.scenes import THUMBNAIL_SIZE, ChangeMeter
 from uav_jax.video.source import (
@@ -257,9 +257,9 @@ class _VideoProbe:
         most, context = int(self.container.options["max_pixels"]), self.stream.codec_context
         area = context.width * context.height  # 0 where the decoder refused its size
         if self.found.damaged and not 0 < area <= most:
-            raise LimitError(
+            raise self.options.limits.error(
                 f"{shown(self.path)} has frames of a damaged size, or of more than the {most:,} "
-                f"pixels that are accepted; {OPTION}"
+                "pixels that are accepted"
             )
         if self.found.pts:
             return

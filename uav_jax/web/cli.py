@@ -13,10 +13,12 @@ import jax.numpy as jnp
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.programs import keep_compiled_programs
 from uav_jax.runtime.session_folder import session_folder
+from uav_jax.web.limits import Limits
 
 FOLDER_PREFIX = "uav_web_"
 """Of the server's folder, by which the next server finds it after a kill."""
 
+LIMITS = Limits()
 POSITIVE = ("max_mb", "max_total_mb", "max_seconds", "max_queue", "keep_hours")
 
 
@@ -29,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--model", default="default", help="'default' or a model directory")
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    p.add_argument("--host", default="127.0.0.1", help="address to listen on; only this machine")
+    p.add_argument("--host", default="127.0.0.1", help="address; 127.0.0.1: this machine only")
     p.add_argument(
         "--name",
         action="append",
@@ -37,12 +39,15 @@ def parser() -> argparse.ArgumentParser:
         help="a host name that visitors reach this server by, besides localhost",
     )
     p.add_argument("--port", type=int, default=7860)
-    p.add_argument("--folder", help="for visitors' files; else a temporary one")
-    p.add_argument("--max_mb", type=float, default=500.0, help="size of an upload")
-    p.add_argument("--max_total_mb", type=float, default=2000.0, help="all files of a visitor")
-    p.add_argument("--max_seconds", type=float, default=120.0, help="length of a video")
-    p.add_argument("--max_queue", type=int, default=32, help="runs that may wait")
-    p.add_argument("--keep_hours", type=float, default=12.0, help="then a visitor's files go")
+    p.add_argument("--folder", help="for visitors' files; else one among temporary files")
+    for name, default, text in (
+        ("max_mb", LIMITS.megabytes, "megabytes of an upload"),
+        ("max_total_mb", LIMITS.total_megabytes, "megabytes of all files of a visitor"),
+        ("max_seconds", LIMITS.seconds, "length of a video"),
+        ("max_queue", LIMITS.queued_runs, "runs that may wait"),
+        ("keep_hours", LIMITS.hours, "that files are kept after a visit or the end of a run"),
+    ):
+        p.add_argument(f"--{name}", type=type(default), default=default, help=text)
     return p
 
 
@@ -71,7 +76,6 @@ def serve(options: argparse.Namespace, upscaler: Upscaler) -> None:
     import uvicorn
 
     from uav_jax.web.connections import server_config
-    from uav_jax.web.limits import Limits
     from uav_jax.web.server import LOCAL_HOSTS, make_app
 
     limits = Limits(

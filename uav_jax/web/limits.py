@@ -1,4 +1,4 @@
-"""What the page's server accepts, in one place. `docs/security.md` has them as a table."""
+"""Limits of the page's server, as in `docs/security.md`; options of `uav-jax web` set some."""
 
 from dataclasses import dataclass, field
 

@@ -234,5 +234,5 @@ class Queue:
             return "failed", message_of(error)
         except Exception:  # the server continues, whatever one video does to it
             logging.getLogger(__name__).exception("a run failed")
-            return "failed", "something went wrong; the server's log says what"
+            return "failed", "internal error; the server's log says what"
         return "done", ""

@@ -52,7 +52,7 @@ def message_of(error: Exception) -> str:
     """Returns what may be said of an error: of an `OSError` its reason, without file names."""
     if isinstance(error, OSError):
         return f"the server could not do that: {error.strerror or type(error).__name__}"
-    return str(error)
+    return str(error) or f"the server could not do that: {type(error).__name__}"
 
 
 def error_response(error: Exception, folder: Path | None, name: str) -> JSONResponse:
@@ -69,5 +69,5 @@ def error_response(error: Exception, folder: Path | None, name: str) -> JSONResp
         status = 400
     else:
         logging.getLogger(__name__).error("a request failed", exc_info=error)
-        return JSONResponse({"error": "something went wrong; the server's log says what"}, 500)
+        return JSONResponse({"error": "internal error; the server's log says what"}, 500)
     return JSONResponse({"error": without_paths(message_of(error), folder, name)}, status)

@@ -98,7 +98,7 @@ def _check_value(name: str, value: object) -> None:
         if len(value) > MAX_TEXT:
             raise Refusal(422, f"{name} is longer than {MAX_TEXT} characters")
         if any(unicodedata.category(c) == "Cs" for c in value):
-            raise Refusal(422, f"{name} {value[:20]!a} holds half of a character")
+            raise Refusal(422, f"{name} {value[:20]!a} contains an unpaired surrogate")
     elif not isinstance(value, (bool, int, float)):
         raise Refusal(422, f"{name} is a {type(value).__name__}; expected text, a number or a bool")
 
@@ -127,7 +127,7 @@ def parse_settings(body: bytes) -> dict:
     except RecursionError:
         raise Refusal(422, "the request nests too deeply") from None
     except ValueError as error:
-        raise ValueError(f"the request is no JSON: {error}") from None
+        raise ValueError(f"the request is not valid JSON: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"settings are a {type(values).__name__}; expected an object")
     kept = {name: values[name] for name in FIELDS if name in values}
@@ -153,7 +153,9 @@ def settings_from(values: Mapping, defaults: UpscaleSettings) -> UpscaleSettings
         ValueError: A value that is not possible.
     """
     prompt, color_fix = values.get("prompt", ""), values.get("color_fix", defaults.color_fix)
-    if not isinstance(prompt, str) or len(prompt) > MAX_TEXT:
+    if not isinstance(prompt, str):
+        raise ValueError(f"prompt {prompt!r} is not text")
+    if len(prompt) > MAX_TEXT:
         raise ValueError(f"the prompt is longer than {MAX_TEXT} characters")
     steps = _number(values, "inference_steps", int, defaults.inference_steps)
     if steps > max(MAX_STEPS, defaults.inference_steps):

@@ -19,6 +19,7 @@ from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler, to_bytes
 from uav_jax.runtime.files import folder_bytes
 from uav_jax.video.color import to_8_bit
+from uav_jax.video.limits import NO_LIMITS
 from uav_jax.video.probe import probe
 from uav_jax.video.source import ReadOptions, SourceInfo
 from uav_jax.web.queue import Run
@@ -117,9 +118,13 @@ def still_numbers(frames: int) -> tuple[int, ...]:
     return tuple(sorted({round(n) for n in np.linspace(0, frames - 1, count)}))
 
 
+def _read_result(path: Path) -> SourceInfo:
+    return probe(path, ReadOptions(hdr="keep", limits=NO_LIMITS))
+
+
 def save_stills(run: Run, source: SourceInfo, result: Path, folder: Path) -> None:
     """Pictures of the same frames of both videos."""
-    wanted, made = set(still_numbers(source.frames)), probe(result, ReadOptions(hdr="keep"))
+    wanted, made = set(still_numbers(source.frames)), _read_result(result)
     both: Iterator = zip(source.stream(), made.stream(), strict=True)
     for number, (before, after) in enumerate(both):
         if number in wanted:
