@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.clips import make_video, smooth_frames
-from tests.video.bombs import box, encoded, png, put
+from tests.video.bombs import box, element, encoded, matroska, png, put
 from uav_jax.video.headers import declared_samples
 from uav_jax.video.images import decode_picture, read_picture
 from uav_jax.video.limits import (
@@ -21,6 +21,7 @@ from uav_jax.video.limits import (
     LimitError,
     MediaLimits,
 )
+from uav_jax.video.matroska import held_bytes
 from uav_jax.video.probe import probe
 from uav_jax.video.read import read_clip
 from uav_jax.video.source import ReadOptions
@@ -228,3 +229,12 @@ def test_uncompressed_sound_of_hours_is_no_bomb(tmp_path):
 
     assert samples(track(10 * 3600 * 48000)) == 10 * 3600 * 10 * 5
     assert samples(track(4800)) == 5
+
+
+@pytest.mark.parametrize("position", [2**62, 2**64 - 1])
+def test_a_seek_head_may_name_a_position_that_no_file_has(position, tmp_path):
+    entry = element(0x4DBB, element(0x53AC, position.to_bytes(8, "big")))
+    path = tmp_path / "clip.mkv"
+    path.write_bytes(matroska(element(0x114D9B74, entry)))
+    with path.open("rb") as file:
+        assert held_bytes(file) == 0

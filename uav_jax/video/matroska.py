@@ -13,7 +13,10 @@ MOST_ELEMENTS = 10_000
 
 def element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:
     """(id, start of the content, its length or None where unknown) of an EBML element."""
-    file.seek(at)
+    try:
+        file.seek(at)
+    except (OSError, OverflowError):  # a position that no file can have
+        return None
     head = file.read(12)
     if not head or not head[0]:
         return None
