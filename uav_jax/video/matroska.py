@@ -15,7 +15,7 @@ def element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:
     """(id, start of the content, its length or None where unknown) of an EBML element."""
     try:
         file.seek(at)
-    except (OSError, OverflowError):  # a position that no file can have
+    except (OSError, ValueError):  # a position that no file can have
         return None
     head = file.read(12)
     if not head or not head[0]:
