@@ -1,5 +1,6 @@
 """Damaged records of data sets: each is named and passed over, whatever its reader raises."""
 
+import errno
 import json
 import logging
 import os
@@ -210,3 +211,17 @@ def test_warnings_name_the_file(tmp_path, caplog):
         for seed in range(6):
             record_of(places, unusable, seed=seed, kind="videos")
     assert caplog.text.count("broken.mp4 cannot be read as a video") == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ESTALE, errno.EIO])
+def test_a_fault_of_the_machine_ends_the_run_instead_of_changing_its_records(number, tmp_path):
+    write_video(tmp_path / "a.mp4")
+
+    class Lost(Failing):
+        def cut(self, *_):
+            raise OSError(number, "of the machine")
+
+    places = [Lost(), clips.VideoFile(tmp_path / "a.mp4")]
+    with pytest.raises(OSError, match="of the machine"):
+        for seed in range(8):
+            record_of(places, Unusable(3), seed=seed, kind="videos")

@@ -1,6 +1,7 @@
 """What identifies a result, what is recorded beside it, and which tiles a resumed run takes."""
 
 import dataclasses
+import errno
 import json
 import os
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.clips import make_video, smooth_frames
 from tests.stub import StubRunner, stub_upscaler
+from uav_jax.jobs import journal as journal_module
 from uav_jax.jobs import prepare as preparing
 from uav_jax.jobs import video as module
 from uav_jax.jobs.journal import Journal, journal_folder
@@ -236,3 +238,36 @@ def test_the_record_is_json_and_names_its_files(upscaler, clip, tmp_path):
     record = json.loads(job.outputs.record.read_text())
     assert record["outputs"] == ["out.mkv"] and record["format"] == preparing.RESULT_VERSION
     assert record["input"] == "clip.mkv" and record["scene_cuts"] == []
+
+
+def test_a_file_system_that_is_lost_for_a_moment_loses_no_segment(tmp_path, monkeypatch):
+    target = tmp_path / "clip.mp4"
+    begun = Journal(target, {"a": 1}, {})
+    begun.segment(0).write_bytes(b"a segment")
+
+    def lost(path):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "read_json", lost)
+        with pytest.raises(OSError, match="Stale"):
+            Journal(target, {"a": 1}, {})
+    assert Journal(target, {"a": 1}, {}).segment(0).read_bytes() == b"a segment"
+
+
+def test_a_run_that_pauses_has_finished_a_segment(upscaler, clip, tmp_path):
+    job = job_of(upscaler, clip, tmp_path / "out.mp4")
+    segments = len(job.plan.segments)
+    assert segments > 1
+
+    class Stopped(Exception):
+        pass
+
+    def stop():
+        raise Stopped
+
+    for done in range(1, segments):
+        with pytest.raises(Stopped):
+            run_job(upscaler, job, silent, pause=stop)
+        assert len(list(tmp_path.glob(".out.mp4.uav/*.segment"))) == done
+    assert run_job(upscaler, job, silent, pause=stop).is_file()

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import struct
+import time
 from fractions import Fraction
 
 import av
@@ -11,6 +12,7 @@ import pytest
 
 from tests.clips import make_video, smooth_frames
 from tests.video.bombs import box, element, encoded, matroska, png, put
+from uav_jax.video import headers
 from uav_jax.video.headers import declared_samples
 from uav_jax.video.images import decode_picture, read_picture
 from uav_jax.video.limits import (
@@ -238,3 +240,56 @@ def test_a_seek_head_may_name_a_position_that_no_file_has(position, tmp_path):
     path.write_bytes(matroska(element(0x114D9B74, entry)))
     with path.open("rb") as file:
         assert held_bytes(file) == 0
+
+
+def test_a_seek_head_that_names_itself_is_read_once(tmp_path):
+    entries = element(0x4DBB, element(0x53AC, b"\0")) * 2000
+    path = tmp_path / "clip.mkv"
+    path.write_bytes(matroska(element(0x114D9B74, entries)))
+    started = time.process_time()
+    with path.open("rb") as file:
+        assert held_bytes(file) == 0
+    assert time.process_time() - started < 1
+
+
+def test_a_quicktime_film_with_uncompressed_sound_is_read(tmp_path):
+    path = tmp_path / "film.mov"
+    with av.open(str(path), "w") as out:
+        video, sound = out.add_stream("libx264", rate=25), out.add_stream("pcm_s16le", rate=48000)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(3):
+            out.mux(video.encode(av.VideoFrame(64, 48, "yuv420p")))
+        out.mux(video.encode())
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 48000), np.int16), "s16", "stereo")
+        frame.sample_rate = 48000
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode())
+    assert samples(path.read_bytes()) < 200
+    assert probe(path, limited(held_bytes=10_000)).frames == 3
+
+
+def test_the_rate_is_that_of_the_film_and_not_of_a_short_edit(tmp_path):
+    path = tmp_path / "a.mp4"
+    data = bytearray(encoded(path, 200))
+    put(data, b"elst", 8, 40)  # shows 40 ms of 8 s
+    path.write_bytes(data)
+    assert probe(path, limited(frame_rate=100)).frames >= 1
+
+
+def test_tables_in_sample_descriptions_are_read_in_linear_time():
+    tables = b"stsz" * (1 << 18)
+    started = time.process_time()
+    samples(box(b"moov", box(b"trak", box(b"stsd", tables))))
+    assert time.process_time() - started < 1
+
+
+def test_boxes_of_metadata_are_walked_once(monkeypatch):
+    data = bytes(4) + box(b"hdlr", bytes(20)) + box(b"free", b"") * 1000
+    for _ in range(10):
+        data = bytes(4) + box(b"hdlr", bytes(20)) + box(b"meta", data)
+    monkeypatch.setattr(headers, "MOST_BOXES", 1100)
+    assert samples(box(b"moov", box(b"meta", data))) == 0
+    trak = box(b"trak", box(b"stsz", struct.pack(">III", 0, 1, 7)))
+    for version in (b"", bytes(4)):  # QuickTime's and ISO's form
+        inside = version + box(b"hdlr", bytes(20)) + trak
+        assert samples(box(b"moov", box(b"meta", inside))) == 7

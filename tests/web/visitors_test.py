@@ -14,6 +14,7 @@ from tests.stub import stub_upscaler
 from tests.web.server import LIMITS, serving
 from tests.web.server_test import cookie_of, finish, send, visit
 from uav_jax.web import visitors as visitors_module
+from uav_jax.web import work
 from uav_jax.web.queue import Run
 from uav_jax.web.refusals import without_paths
 
@@ -114,6 +115,18 @@ def test_a_result_replaces_the_one_before(site, root, clip):
             assert finish(visitor)["run"]["state"] == "done"
             found.append(len([p for p in root.rglob("result/*") if p.suffix == ".mp4"]))
         assert found == [1, 1, 1]
+
+
+def test_a_result_without_pictures_is_still_a_result(site, root, clip, monkeypatch):
+    def failing(*_):
+        raise OSError("no room for pictures")
+
+    monkeypatch.setattr(work, "save_stills", failing)
+    with visit(site[0]) as visitor:
+        send(visitor, clip)
+        visitor.post("/api/run", json={"scale": 2})
+        assert finish(visitor)["run"]["state"] == "done"
+        assert visitor.get("/api/result").status_code == 200
 
 
 def test_the_end_of_a_run_counts_as_a_visit(site, root, clip):

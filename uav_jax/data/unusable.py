@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
+from uav_jax.runtime.faults import is_machine_fault
+
 
 class UnusableClip(ValueError):
     """A source from which no clip can be cut: damaged, too short or too small.
@@ -22,13 +24,16 @@ def unusable_if_damaged(name: str, record: str | None = None) -> Iterator[None]:
     """Raises `UnusableClip`, which names the record, for whatever goes wrong with it.
 
     Readers of media and their libraries raise almost anything at damaged files. One record must
-    not end a run of days.
+    not end a run of days. A full disk or a lost file system must: the record is good another time,
+    and a resumed run has to see the same records.
     """
     try:
         yield
     except UnusableClip:
         raise
     except Exception as error:
+        if is_machine_fault(error):
+            raise
         text = " ".join(str(error).split())
         if not isinstance(error, ValueError | OSError) or isinstance(error, UnicodeError):
             text = f"{type(error).__name__}: {text}"

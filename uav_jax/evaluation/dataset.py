@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from uav_jax.evaluation.layouts import INPUTS, Source, find_sources
+from uav_jax.runtime.faults import is_machine_fault
 from uav_jax.runtime.files import write_text
 from uav_jax.runtime.json_files import OWN_BYTES, read_object
 from uav_jax.video.codecs import OutputFormat
@@ -51,6 +52,8 @@ def decoded(path: Path) -> Iterator[Frame]:
     try:
         yield from stream_frames(path)
     except Exception as error:
+        if is_machine_fault(error):
+            raise
         text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         text = " ".join(text.split())
         raise UnreadableClip(text if str(path) in text else f"{path}: {text}") from error

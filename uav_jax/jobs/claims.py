@@ -38,8 +38,10 @@ class Claim:
         while not self._stop.wait(TOUCH_SECONDS):
             try:
                 os.utime(self._path)
-            except OSError:  # taken away together with its folder: nothing to hold any more
+            except FileNotFoundError:  # taken away together with its folder: nothing to hold
                 return
+            except OSError:  # a network folder that is away for a moment
+                continue
 
     def __enter__(self) -> "Claim":
         self._thread.start()

@@ -176,7 +176,7 @@ def _json(path: Path):
     """The content of a file; None where it is missing or damaged."""
     try:
         return read_json(path)
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):  # a lost file system ends the run instead
         return None
 
 

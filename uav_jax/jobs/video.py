@@ -126,7 +126,8 @@ def run_job(
     runner, before = None, job.plan
     left = [n for n in range(len(job.plan.segments)) if not journal.is_finished(n)]
     for number, frames in zip(left, _inputs(job, left), strict=True):
-        pause()
+        if number != left[0]:  # whoever pauses has finished at least one
+            pause()
         if runner is None:
             tiles = journal.layout_before(number)
             before = replace(before, **tiles) if tiles else before

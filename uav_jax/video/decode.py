@@ -54,7 +54,8 @@ def picture_stream(container, path: Path, limits: MediaLimits = DEFAULT_LIMITS) 
         raise ValueError(f"{shown(path)} is in a codec that cannot be decoded here")
     kind = "animation" if container.format.name in ANIMATIONS else "video"
     limits.check_size(shown(path), streams[0].width, streams[0].height, kind)
-    seconds = (streams[0].duration or 0) * (streams[0].time_base or 0)
+    # The rate is that of all samples; the duration may be that of a short edit.
+    seconds = streams[0].frames / (streams[0].average_rate or 1)
     limits.check_declared(shown(path), streams[0].frames, float(seconds))
     streams[0].codec_context.options = {"max_pixels": f"{limits.pixels(kind)}"}
     streams[0].thread_type = "SLICE"  # threads over frames lose whole frames around a damaged one

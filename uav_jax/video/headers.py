@@ -15,6 +15,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -23,8 +24,14 @@ import numpy as np
 from uav_jax.video.limits import UNLIMITED, MediaLimits
 from uav_jax.video.matroska import held_bytes
 
-MOST_BOXES = 2_000_000
-"""Boxes of an MP4 file that are looked at."""
+MOST_BOXES = 500_000
+"""Boxes of an MP4 file that are looked at; of large files one for each `BYTES_OF_A_BOX`."""
+
+BYTES_OF_A_BOX = 64
+"""Fragments of a single frame take more for each of their boxes."""
+
+MOST_TABLES = 1000
+"""Tables in a sample description that are looked at."""
 
 ENTRY_BYTES = 36
 """That FFmpeg holds of each sample of an MP4 file (measured)."""
@@ -44,9 +51,12 @@ ANIMATIONS = ("gif", "apng", "webp_pipe")
 LARGEST_DESCRIPTION = 2**20
 """Bytes of sample descriptions that are looked at."""
 
+TABLE_BYTES = 2**16
+"""Bytes of each of them."""
+
 _FOLDERS = (
     *(b"moov", b"cmov", b"trak", b"edts", b"mdia", b"minf", b"stbl", b"moof", b"traf"),
-    *(b"mvex", b"udta", b"meta", b"dinf", b"tref", b"wave"),
+    *(b"mvex", b"udta", b"dinf", b"tref", b"wave"),
 )
 """Boxes that hold others."""
 
@@ -129,7 +139,7 @@ class _Track:
             case b"elst":
                 self.edits = max(1, int(words[1]))
             case b"hdlr":
-                self.sound = words[2] == int.from_bytes(b"soun", "big")
+                self.sound |= words[2] == int.from_bytes(b"soun", "big")
             case b"stts":
                 self.unit_samples = words[1] == 1 and words[3] == 1
             case b"stsz" | b"stz2":
@@ -154,8 +164,10 @@ def declared_samples(file: BinaryIO) -> int:
     Raises:
         ValueError: It has too many boxes, or a compressed header that becomes too large.
     """
-    total, track, left = 0, _Track(), [MOST_BOXES]
-    for box in _boxes(file, 0, file.seek(0, 2), left):
+    size = file.seek(0, 2)
+    most = max(MOST_BOXES, size // BYTES_OF_A_BOX)
+    total, track, left = 0, _Track(), [most]
+    for box in _boxes(file, 0, size, left):
         if box.kind in (b"trak", b"moof"):
             total, track = total + track.entries, _Track()
         elif box.kind == b"cmvd":
@@ -166,14 +178,14 @@ def declared_samples(file: BinaryIO) -> int:
         elif box.kind == b"stsd":  # FFmpeg takes tables in sample descriptions too
             file.seek(box.start)
             content = file.read(min(box.stop - box.start, LARGEST_DESCRIPTION))
-            for found in re.finditer(b"|".join(_TABLES), content):
-                track.note(found[0], content[found.end() :])
+            for found in islice(re.finditer(b"|".join(_TABLES), content), MOST_TABLES):
+                track.note(found[0], content[found.end() : found.end() + TABLE_BYTES])
         elif box.kind in _TABLES:
             file.seek(box.start)
             whole = box.stop - box.start
             track.note(box.kind, file.read(whole if box.kind == b"stsc" else min(20, whole)))
     if not left[0]:
-        raise ValueError(f"has more than {MOST_BOXES:,} boxes")
+        raise ValueError(f"has more than {most:,} boxes")
     return total + track.entries
 
 
@@ -189,6 +201,21 @@ def _decompressed(file: BinaryIO, box: Box) -> bytes:
     if len(data) > LARGEST_HEADER:
         raise ValueError(f"has a compressed header of more than {LARGEST_HEADER:,} bytes")
     return data
+
+
+def _handler(file: BinaryIO, start: int, stop: int) -> int:
+    """Where the first box in a `meta` box is: its handler, behind a version in some files.
+
+    FFmpeg looks for it in steps of four bytes.
+    """
+    file.seek(start)
+    content = file.read(min(stop - start, LARGEST_HEADER))
+    at = content.find(b"hdlr")
+    while at >= 0 and (at % 4 or at < 4):
+        at = content.find(b"hdlr", at + 1)
+    if at < 0 and stop - start > LARGEST_HEADER:
+        raise ValueError(f"has a box of metadata without a handler in {LARGEST_HEADER:,} bytes")
+    return stop if at < 0 else start + at - 4
 
 
 def _boxes(
@@ -209,6 +236,6 @@ def _boxes(
             yield Box(kind, start, end)
         if kind in _FOLDERS and depth:
             yield from _boxes(file, start, end, left, depth - 1)
-        if kind == b"meta" and depth:  # which has a version in some files
-            yield from _boxes(file, start + 4, end, left, depth - 1)
+        if kind == b"meta" and depth:
+            yield from _boxes(file, _handler(file, start, end), end, left, depth - 1)
         at = end

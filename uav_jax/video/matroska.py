@@ -8,7 +8,7 @@ HELD = (0x1941A469, 0x1254C367, 0x1043A770, 0x1C53BB6B)
 """Attachments, tags, chapters and cues: FFmpeg holds them in memory."""
 
 MOST_ELEMENTS = 10_000
-"""Elements before the first cluster that are looked at."""
+"""Elements before the first cluster, and entries of seek heads, that are looked at."""
 
 
 def element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:
@@ -48,13 +48,12 @@ def held_bytes(file: BinaryIO) -> int:
     segment = element(file, head[1] + head[2])
     if segment is None or segment[0] != SEGMENT:
         return 0
-    found, at = {}, segment[1]
-    places = [(at, size)]
-    for _ in range(MOST_ELEMENTS):
-        if not places:
-            break
-        at, stop = places.pop()
-        current = element(file, at) if at < stop else None
+    found, seen, pending, budget = {}, set(), [(segment[1], size)], [MOST_ELEMENTS]
+    while pending and budget[0] > 0:
+        budget[0] -= 1
+        at, stop = pending.pop()
+        current = element(file, at) if at < stop and at not in seen else None
+        seen.add(at)
         if current is None:
             continue
         kind, start, length = current
@@ -62,16 +61,18 @@ def held_bytes(file: BinaryIO) -> int:
         if kind in HELD:
             found[at] = end - start
         if kind == SEEK_HEAD:
-            places += [(segment[1] + p, segment[1] + p + 1) for p in _positions(file, start, end)]
+            positions = (segment[1] + p for p in _positions(file, start, end, budget))
+            pending += [(at, at + 1) for at in positions if at not in seen]
         if kind != CLUSTER and length is not None:
-            places.append((end, stop))
+            pending.append((end, stop))
     return sum(found.values())
 
 
-def _positions(file: BinaryIO, at: int, stop: int) -> list[int]:
+def _positions(file: BinaryIO, at: int, stop: int, budget: list[int]) -> list[int]:
     """Where the seek head between two positions says that elements are, counted in the segment."""
     found = []
-    while at < stop and len(found) < MOST_ELEMENTS:
+    while at < stop and budget[0] > 0:
+        budget[0] -= 1
         current = element(file, at)
         if current is None:
             break

@@ -28,7 +28,7 @@ class ConnectionLimits:
 
     connections: int = 200
     head_seconds: float = 10.0
-    linger_seconds: float = 2.0
+    linger_seconds: float = 10.0
     write_seconds: float = 60.0
 
 

@@ -35,7 +35,7 @@ from uav_jax.web.requests import (
 from uav_jax.web.scans import ScanPool
 from uav_jax.web.state import described, facts
 from uav_jax.web.visitors import MARKER, Upload, Visitor, Visitors
-from uav_jax.web.work import Quota, job_of, preview, still_numbers, whole
+from uav_jax.web.work import Quota, job_of, preview, saved_stills, whole
 
 Value = TypeVar("Value")
 
@@ -172,7 +172,7 @@ class Site:
             def finish(run: Run) -> None:
                 work(run)
                 job = found[-1]
-                visitor.stills, visitor.result = still_numbers(job.source.frames), job.target
+                visitor.stills, visitor.result = saved_stills(folder, job.source), job.target
 
             self._start(visitor, Run("video", finish), values)
         return described(visitor, self.queue)

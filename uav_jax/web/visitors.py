@@ -131,9 +131,12 @@ class Visitors:
     def remove_old(self) -> None:
         """Removes visitors who were not seen for long and have nothing under way."""
         before = time.monotonic() - self.keep
-        for visitor in self:
-            if visitor.seen < before and not visitor.is_active:
-                self.remove(visitor)
+        with self._lock:  # no request finds one of them from here on
+            old = [v for v in self._known.values() if v.seen < before and not v.is_active]
+            for visitor in old:
+                del self._known[visitor.folder.name]
+        for visitor in old:
+            remove_own_folder(visitor.folder, MARKER)
 
     def remove_all(self) -> None:
         """Removes every visitor."""

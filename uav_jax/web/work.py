@@ -1,5 +1,6 @@
 """What the page's runs compute: a preview of a second, or the whole video, and pictures of both."""
 
+import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -122,6 +123,12 @@ def _read_result(path: Path) -> SourceInfo:
     return probe(path, ReadOptions(hdr="keep", limits=NO_LIMITS))
 
 
+def saved_stills(folder: Path, source: SourceInfo) -> tuple[int, ...]:
+    """Returns the frames of a result in `folder` whose pictures are there."""
+    numbers = still_numbers(source.frames)
+    return tuple(n for n in numbers if (folder / "stills" / f"{n:04d}_after.jpg").is_file())
+
+
 def save_stills(run: Run, source: SourceInfo, result: Path, folder: Path) -> None:
     """Pictures of the same frames of both videos."""
     wanted, made = set(still_numbers(source.frames)), _read_result(result)
@@ -168,9 +175,13 @@ def whole(
             quota.check()
             run.pause()
 
-        result = run_job(upscaler, job, run.progress, pause=pause)
-        save_stills(run, job.source, result, folder / "stills")
-        quota.check()
+        if not job.is_done():  # by a run that ended among its pictures
+            run_job(upscaler, job, run.progress, pause=pause)
         found.append(job)
+        try:
+            quota.check()
+            save_stills(run, job.source, job.target, folder / "stills")
+        except (ValueError, OSError):  # the result is there, with fewer pictures to compare
+            logging.getLogger(__name__).warning("pictures of a result are missing", exc_info=True)
 
     return work
