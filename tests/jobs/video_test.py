@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from uav_jax.pipeline import plan as plan_module
 from uav_jax.video.codecs import OutputFormat
 from uav_jax.video.probe import probe
 from uav_jax.video.read import read_frames
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -261,15 +264,31 @@ RUN = """
 import sys
 from uav_jax.pipeline import plan
 plan.SEGMENT = 6
+{networks}
 from uav_jax.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
+STUB = """
+import time
+from tests import stub
+from uav_jax.pipeline.upscale import Upscaler
+enlarge, model = stub.StubRunner.segment, stub.stub_upscaler()
+def segment(*arguments):
+    for group in enlarge(*arguments):
+        time.sleep(0.3)
+        yield group
+stub.StubRunner.segment = segment
+Upscaler.from_pretrained = lambda *_, **__: model
+"""
+"""Nearest neighbours, at the pace of a model."""
 
-def start(*arguments):
+
+def start(*arguments, networks=STUB):
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(_cache())}
-    command = [sys.executable, "-c", RUN, *map(str, arguments), "-s", "1"]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    code = RUN.format(networks=networks)
+    command = [sys.executable, "-c", code, *map(str, arguments), "-s", "1"]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd=ROOT)
 
 
 def _cache() -> Path:
@@ -278,20 +297,21 @@ def _cache() -> Path:
     return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore
 
 
-def test_a_run_killed_at_random_moments_ends_in_the_uninterrupted_bytes(clip, tmp_path):
-    whole, again = tmp_path / "a" / "out.mkv", tmp_path / "b" / "out.mkv"
+def kill_at_random_moments(kills, clip, folder, start):
+    """Kills runs of one video, the first by SIGINT, and asserts that the result is the same."""
+    whole, again = folder / "a" / "out.mkv", folder / "b" / "out.mkv"
     assert start("-i", clip, "-o", whole).wait() == 0  # compiles
     started = time.monotonic()
     assert start("-i", clip, "-o", again).wait() == 0
     length, rng = time.monotonic() - started, np.random.default_rng()
-    target, kills = tmp_path / "c" / "out.mkv", 0
-    while kills < KILLS:
+    target, done = folder / "c" / "out.mkv", 0
+    while done < kills:
         process = start("-i", clip, "-o", target)
         time.sleep(rng.uniform(0.3, 0.95) * length)
         if process.poll() is None:
-            process.send_signal(signal.SIGINT if kills == 0 else signal.SIGKILL)
+            process.send_signal(signal.SIGINT if done == 0 else signal.SIGKILL)
             assert process.wait(timeout=60) in (0, 130, -signal.SIGINT, -signal.SIGKILL)
-            kills += 1
+            done += 1
         else:  # what earlier runs had left to do took it no longer: from the start again
             assert process.returncode == 0 and target.read_bytes() == whole.read_bytes()
             target.unlink()
@@ -299,15 +319,14 @@ def test_a_run_killed_at_random_moments_ends_in_the_uninterrupted_bytes(clip, tm
     assert target.read_bytes() == whole.read_bytes()
 
 
-KILLS = 2
-"""Twenty with ``pytest -m slow``."""
+def test_a_run_killed_at_random_moments_ends_in_the_uninterrupted_bytes(clip, tmp_path):
+    kill_at_random_moments(3, clip, tmp_path, start)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_run_killed_twenty_times_ends_in_the_uninterrupted_bytes(clip, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "KILLS", 20)
-    test_a_run_killed_at_random_moments_ends_in_the_uninterrupted_bytes(clip, tmp_path)
+def test_a_run_of_the_model_killed_twenty_times_ends_in_the_uninterrupted_bytes(clip, tmp_path):
+    kill_at_random_moments(20, clip, tmp_path, partial(start, networks=""))
 
 
 def test_two_processes_share_a_folder_and_one_may_die(tmp_path):

@@ -35,7 +35,11 @@ RELATIVE = 1e-4
 """Float32 gradients summed in another order."""
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["published", "residual"])
+@pytest.fixture(
+    scope="module",
+    params=[False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["published", "residual"],
+)
 def setting(request):
     """(autoencoder, its parameters, discriminator, its parameters, latents, low_res, target)."""
     residual = dict(residual_blocks=2, mid_attention=False) if request.param else {}

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.training.tiny import write_data
 
-STEPS, KILLS = 30, 2
+STEPS = 20
 
 
 def start(folder, workdir, cache):
@@ -34,11 +36,11 @@ def steps_written(workdir):
     return path.read_text().count("\n") if path.is_file() else 0
 
 
-def test_killed_runs_end_like_an_uninterrupted_one(tmp_path):
+def kill_and_compare(kills, tmp_path):
     write_data(tmp_path)
     straight, killed, cache = (tmp_path / name for name in ("straight", "killed", "cache"))
     finish(start(tmp_path, straight, cache))
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = start(tmp_path, killed, cache)
         last = steps_written(killed) + random.randrange(1, STEPS // 2)
         while process.poll() is None and steps_written(killed) < min(last, STEPS - 1):
@@ -49,3 +51,12 @@ def test_killed_runs_end_like_an_uninterrupted_one(tmp_path):
     ours, expected = ((run / "network.safetensors").read_bytes() for run in (killed, straight))
     assert ours == expected
     assert steps_written(killed) == STEPS
+
+
+def test_a_killed_run_ends_like_an_uninterrupted_one(tmp_path):
+    kill_and_compare(1, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_killed_four_times_ends_like_an_uninterrupted_one(tmp_path):
+    kill_and_compare(4, tmp_path)
