@@ -221,6 +221,15 @@ def test_a_fault_of_the_machine_ends_the_run_instead_of_changing_its_records(num
         def cut(self, *_):
             raise OSError(number, "of the machine")
 
+    class LostBehindAReader(Failing):
+        def cut(self, *_):
+            try:
+                Lost().cut()
+            except OSError as error:
+                raise ValueError("cannot be read") from error
+
+    with pytest.raises(ValueError, match=r"^cannot be read$"):
+        record_of([LostBehindAReader()], Unusable(3), kind="videos")
     places = [Lost(), clips.VideoFile(tmp_path / "a.mp4")]
     with pytest.raises(OSError, match="of the machine"):
         for seed in range(8):

@@ -13,10 +13,19 @@ MACHINE_ERRORS = frozenset(
 """Full disks, too many open files, lost file systems."""
 
 
-def is_machine_fault(error: BaseException) -> bool:
-    """Whether the same file may be read another time.
+def is_machine_fault(error: BaseException | None) -> bool:
+    """Tells an error of the machine from one of a damaged file.
 
-    FFmpeg uses the system's numbers for damaged files too; its errors are never counted.
+    Args:
+        error: What was raised; the errors that caused it count too.
+
+    Returns:
+        Whether the same file may be readable another time. FFmpeg uses the system's numbers for
+        damaged files too, so its errors never count.
     """
-    ours = type(error).__module__ == "builtins"
-    return ours and isinstance(error, OSError) and error.errno in MACHINE_ERRORS
+    while error is not None:
+        is_system = type(error).__module__ == "builtins"
+        if is_system and isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+            return True
+        error = error.__cause__
+    return False
