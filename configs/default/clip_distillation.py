@@ -28,7 +28,7 @@ def config() -> TrainConfig:
         optimizer=replace(images.optimizer, learning_rate=2e-4, decay_steps=770),
         lpips_frames=2,
         lpips_window=64,
-        distillation=DistillationConfig(blocking_weight=0.03),
+        distillation=DistillationConfig(blocking_weight=0.05),
         change_weight=1.0,
         seed=1,
     )

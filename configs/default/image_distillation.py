@@ -26,21 +26,25 @@ def config() -> TrainConfig:
         data=DataConfig(
             kind="teacher_targets", directory="data/image_targets", batch_size=8, crop=128
         ),
-        autoencoder_from="default",
         vae=VAEConfig.trunk_model(),
         unet=UNetConfig(
-            block_out_channels=(16, 32),
+            block_out_channels=(8, 32, 32),
             num_heads=1,
             cross_attention_dim=64,
             layers_per_block=1,
-            only_cross_attention=(True, True),
+            only_cross_attention=(True, True, True),
             norm_num_groups=8,
+            max_noise_level=60,
         ),
         text_encoder=TextEncoderConfig.default_model(),
         schedule=ScheduleConfig(timestep_spacing="trailing"),
         distillation=DistillationConfig(),
         optimizer=OptimizerConfig(
-            learning_rate=2e-4, warmup_steps=30, ema_decay=0.98, decay_steps=770
+            learning_rate=2e-4,
+            warmup_steps=30,
+            ema_decay=0.98,
+            decay_steps=770,
+            rate_factors=((r"^unet/|condition_|post_quant", 5.0),),
         ),
         validation=ValidationConfig(batches=2, noise_level=60),
         noise_levels=(0, 60),

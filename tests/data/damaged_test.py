@@ -139,6 +139,7 @@ def test_damaged_shards_are_passed_over_by_name(tmp_path, caplog):
         "low_quality": np.zeros((2, 2, 8, 8, 3), np.uint8),
         "target": np.zeros((2, 2, 32, 32, 3), np.uint8),
         "teacher": np.zeros((2, 2, 32, 32, 3), np.uint8),
+        "drawing": np.zeros((2, 2, 32, 32, 3), np.uint8),
         "motion": np.zeros((2, 1, 2, 3), np.float32),
     }
     np.savez(tmp_path / "train-00000.npz", **arrays)

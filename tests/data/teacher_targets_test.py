@@ -7,6 +7,7 @@ from PIL import Image
 from uav_jax.data.clips import places
 from uav_jax.data.loader import DataConfig, batches
 from uav_jax.data.motion import CameraPath
+from uav_jax.data.phrases import PHRASES
 from uav_jax.data.teacher_targets import affine_flow, cropped, find_shards, mirrored
 
 CAMERA = CameraPath(centre=(60, 50), velocity=(2.5, -1), angle=0.02, zoom=1.02, scale=0.9)
@@ -24,6 +25,7 @@ def record():
         "low_quality": frames[:, ::4, ::4],
         "target": frames,
         "teacher": 255 - frames,
+        "drawing": frames // 2,
         "motion": np.stack([CAMERA.motion(t, SIDE, SIDE) for t in range(T - 1)]),
     }
 
@@ -79,6 +81,8 @@ def test_batches_hold_the_teachers_result(folder):
     assert batch["teacher"].shape == batch["target"].shape == (2, 2, 16, 16, 3)
     assert batch["low_quality"].shape == (2, 2, 4, 4, 3) and batch["motion"].shape == (2, 1, 2, 3)
     assert np.array_equal(batch["teacher"], 255 - batch["target"])
+    assert np.array_equal(batch["drawing"], batch["target"] // 2)
+    assert batch["phrases"].shape == (2, len(PHRASES))
     assert all(np.array_equal(batch[name], again[name]) for name in batch)
 
 
@@ -91,5 +95,5 @@ def test_what_cannot_be_cut_is_said(folder, tmp_path):
     np.savez(folder / "train-00000.npz", target=np.zeros(1))
     (folder / "other").mkdir()
     np.savez(folder / "other" / "train-00000.npz", target=np.zeros(1))
-    with pytest.raises(ValueError, match="lacks low_quality, teacher, motion"):
+    with pytest.raises(ValueError, match="lacks low_quality, teacher, drawing, motion"):
         find_shards(folder / "other", "train").record(np.random.default_rng(0), 1, 16)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from transformers import CLIPTokenizer
 
-from uav_jax.pipeline.prompt import MAX_TOKENS, full_prompt, load_tokenizer, tokenize
+from uav_jax.pipeline.prompt import MAX_TOKENS, full_prompt, load_tokenizer, split_phrases, tokenize
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY
 
 
@@ -58,8 +58,25 @@ def test_any_unicode_text_has_tokens_of_the_vocabulary():
     assert ids.max() < tokenizer.get_vocab_size()
 
 
-def test_caption_and_added_prompt_are_plainly_joined():
-    assert full_prompt("a cat, ", "sharp") == "a cat, sharp"
+@pytest.mark.parametrize(
+    ("caption", "added", "prompt"),
+    [
+        ("a cat, ", "sharp", "a cat, sharp"),
+        ("A cat. ", "sharp", "A cat. sharp"),
+        ("rain", "best quality", "rain, best quality"),
+        ("", "sharp", "sharp"),
+        ("rain", "", "rain"),
+    ],
+)
+def test_caption_and_added_prompt_do_not_grow_together(caption, added, prompt):
+    assert full_prompt(caption, added) == prompt
+
+
+def test_phrases_that_a_model_knows_are_found_in_its_order():
+    known = ("drawing", "keep film grain")
+    kept, ignored = split_phrases("Keep  film grain,a cat\nDRAWING,, drawing", known)
+    assert (kept, ignored) == (["drawing", "keep film grain"], ["a cat"])
+    assert split_phrases("", known) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from tests.training.decoder_test import write_model_parts
 from tests.training.tiny import SMALLEST_UNET, drawn, tiny_recipe
 from uav_jax.data.loader import DataConfig
 from uav_jax.data.motion import CameraPath
+from uav_jax.data.phrases import PHRASES
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.config import TrunkConfig, VAEConfig
-from uav_jax.models.vae.model import VideoAutoencoder
 from uav_jax.motion.warp import warp
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.pipeline.upscale import Upscaler
@@ -24,7 +24,12 @@ from uav_jax.training.checkpoint import load_network, save_network
 from uav_jax.training.config import DistillationConfig, OptimizerConfig
 from uav_jax.training.export import export
 from uav_jax.training.loop import train
-from uav_jax.training.stages.distillation import distillation_loss, flicker_error, flow_of
+from uav_jax.training.stages.distillation import (
+    distillation_loss,
+    flicker_error,
+    flow_of,
+    noise_table,
+)
 from uav_jax.weights.pretrained import read_trunk
 
 VAE = VAEConfig(
@@ -37,24 +42,19 @@ VAE = VAEConfig(
 )
 CAMERA = CameraPath(centre=(30, 30), velocity=(1.5, -1), angle=0.01, zoom=1.01)
 
-pytestmark = pytest.mark.slow  # a training of minutes, for models that do not ship yet
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Shards of two-frame clips whose teacher is darker than the truth, and an autoencoder."""
+    """Shards of two-frame clips whose teacher is darker than the truth, and a U-Net."""
     folder = tmp_path_factory.mktemp("distillation")
     target = np.random.RandomState(0).randint(0, 256, (4, 2, 8, 8, 3), np.uint8)
     target = target.repeat(4, 2).repeat(4, 3)
     motion = np.tile(CAMERA.motion(0, 32, 32), (4, 1, 1, 1))
     arrays = dict(low_quality=target[:, :, ::4, ::4], target=target, teacher=target // 2)
+    arrays["drawing"] = 255 - target
     np.savez(folder / "train-00000.npz", motion=motion, **arrays)
-    for name, make in (
-        ("vae", partial(VideoAutoencoder, VAE.image())),
-        ("unet", partial(VideoUNet, SMALLEST_UNET)),
-    ):
-        (folder / name).mkdir()
-        save_network(folder / name, drawn(make))
+    (folder / "unet").mkdir()
+    save_network(folder / "unet", drawn(partial(VideoUNet, SMALLEST_UNET)))
     return folder
 
 
@@ -130,6 +130,7 @@ def test_single_frames_leave_the_3d_layers_alone(folder, finished, monkeypatch):
 @pytest.fixture(scope="module")
 def batch(folder):
     arrays = dict(np.load(folder / "train-00000.npz"))
+    arrays["phrases"] = np.zeros((4, len(PHRASES)), np.float32)
     return {name: jnp.asarray(value) for name, value in arrays.items()}
 
 
@@ -146,6 +147,30 @@ def test_the_noise_level_chooses_between_truth_and_teacher(folder, batch, detail
     }
     assert cost[goal] == pytest.approx(0, abs=1e-6)
     assert cost[{"target": "teacher", "teacher": "target"}[goal]] > 0.1
+
+
+@pytest.mark.parametrize("detail", [0.0, 1.0])
+def test_a_drawing_is_learnt_from_the_other_teacher(folder, batch, detail):
+    asked = np.zeros((4, len(PHRASES)), np.float32)
+    asked[:, PHRASES.index("drawing")] = 1
+    drawing = batch["drawing"].astype(jnp.float32) / 127.5 - 1
+    config, weights = recipe(folder, change_weight=0.0), sources.Files().lpips(recipe(folder))
+    cost, _ = distillation_loss(
+        drawing,
+        batch | {"phrases": jnp.asarray(asked)},
+        weights,
+        jnp.full(4, detail),
+        jax.random.key(0),
+        config,
+    )
+    assert cost == pytest.approx(0, abs=1e-6)
+
+
+def test_noise_levels_start_alike_where_they_are_near():
+    table = noise_table(100, 16, 60)
+    steps = jnp.linalg.norm(jnp.diff(table[:61], axis=0), axis=1)
+    assert steps.max() < 0.2 * jnp.linalg.norm(table[60] - table[0])
+    np.testing.assert_array_equal(table[60:], jnp.tile(table[60], (40, 1)))
 
 
 def test_flow_of_motion_is_the_cameras():

@@ -15,6 +15,9 @@ def enlarge(frame):
     return frame.repeat(4, 0).repeat(4, 1)
 
 
+TEACHERS = {"teacher": enlarge, "drawing": lambda frame: enlarge(frame) // 2}
+
+
 @pytest.fixture
 def config(tmp_path):
     write_data(tmp_path)
@@ -32,7 +35,7 @@ def config(tmp_path):
 
 
 def test_missing_shards_are_made_and_are_what_they_were(config):
-    paths = make_targets(config, enlarge)
+    paths = make_targets(config, TEACHERS)
     assert [p.name for p in paths] == [
         "validation-00000.npz",
         "train-00000.npz",
@@ -40,10 +43,12 @@ def test_missing_shards_are_made_and_are_what_they_were(config):
     ]
     first = dict(np.load(paths[1]))
     assert first["target"].shape == first["teacher"].shape == (2, 2, 32, 32, 3)
+    drawn = np.stack([enlarge(frame) // 2 for frame in first["low_quality"][0]])
+    assert np.array_equal(first["drawing"][0], consistent(drawn, first["motion"][0]))
     assert first["low_quality"].shape == (2, 2, 8, 8, 3) and first["motion"].shape == (2, 1, 2, 3)
     kept = paths[2].stat().st_mtime_ns
     paths[1].unlink()
-    make_targets(config, enlarge)
+    make_targets(config, TEACHERS)
     assert paths[2].stat().st_mtime_ns == kept
     assert all(np.array_equal(value, first[name]) for name, value in np.load(paths[1]).items())
 
@@ -53,7 +58,7 @@ def test_an_interrupted_shard_leaves_nothing_that_is_read(config):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_targets(config, fail)
+        make_targets(config, {"teacher": fail})
     assert not list(Path(config.out).glob("*.npz"))
 
 

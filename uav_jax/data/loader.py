@@ -12,6 +12,7 @@ from absl import flags
 from uav_jax.data.clips import Place, places
 from uav_jax.data.degradation import DegradationConfig, degrade, degrade_target
 from uav_jax.data.flow import moving_pair
+from uav_jax.data.phrases import draw_phrases, prompt_of
 from uav_jax.data.unusable import Unusable, UnusableClip, unusable_if_damaged
 from uav_jax.data.variety import VarietyConfig
 
@@ -62,7 +63,8 @@ def make_record(
     """Record ``index``: ``target`` (T, H, W, 3), ``low_quality`` (T, H/4, W/4, 3), ``prompt``.
 
     Of kind ``flow``: ``target`` (2, H, W, 3) and ``flow`` (H, W, 2) between the two frames. Of kind
-    ``teacher_targets`` also ``teacher`` and ``motion``, see ``uav_jax.data.teacher_targets``.
+    ``teacher_targets`` also the other arrays of ``uav_jax.data.teacher_targets``, and ``phrases``
+    (4,), which make the prompt, see ``uav_jax.data.phrases``.
     """
     rng = np.random.default_rng((config.seed, index))
     if config.kind == "flow":
@@ -80,8 +82,8 @@ def make_record(
             return shards.record(rng, config.frames, config.crop)  # pyright: ignore
 
         made = _usable(shards, unusable, _records(collection), cut)
-        prompt = "" if rng.random() < config.empty_probability else config.added_prompt
-        return {**made, "prompt": prompt, "index": np.array(index)}
+        phrases = draw_phrases(rng)
+        return {**made, "phrases": phrases, "prompt": prompt_of(phrases), "index": np.array(index)}
     lead = int(rng.integers(config.lead + 1)) if config.lead else 0
     clip, caption = _usable_clip(config, collection, rng, unusable, lead)
     if rng.random() < 0.5:

@@ -5,6 +5,7 @@ A shard ``SPLIT-NNNNN.npz`` holds arrays whose first axis is the record:
     low_quality  uint8    (N, T, h, w, 3)    degraded frames
     target       uint8    (N, T, 4h, 4w, 3)  the truth
     teacher      uint8    (N, T, 4h, 4w, 3)  the teacher's result on ``low_quality``
+    drawing      uint8    (N, T, 4h, 4w, 3)  that of a teacher for drawings
     motion       float32  (N, T - 1, 2, 3)   affine maps, see ``CameraPath.motion``
 """
 
@@ -18,7 +19,8 @@ from uav_jax.data.unusable import unusable_if_damaged
 from uav_jax.shapes import UPSCALE
 from uav_jax.video.containers import check_regular_file
 
-ARRAYS = ("low_quality", "target", "teacher", "motion")
+FRAMES = ("low_quality", "target", "teacher", "drawing")
+ARRAYS = (*FRAMES, "motion")
 
 Record = dict[str, np.ndarray]
 
@@ -56,7 +58,7 @@ class TeacherShards:
             crop: Side of the high-resolution square, a multiple of 4.
 
         Returns:
-            The four arrays of one record, without the first axis.
+            The arrays of one record, without the first axis.
 
         Raises:
             UnusableClip: The shard is damaged.
@@ -82,7 +84,7 @@ class TeacherShards:
 def cropped(record: Record, frames: slice, y: int, x: int, crop: int) -> Record:
     """The frames of a square whose top left is ``(y, x)``, multiples of 4."""
     cut = {}
-    for name in ("low_quality", "target", "teacher"):
+    for name in FRAMES:
         factor = UPSCALE if name == "low_quality" else 1
         top, left, side = y // factor, x // factor, crop // factor
         cut[name] = record[name][frames, top : top + side, left : left + side]

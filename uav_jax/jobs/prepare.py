@@ -316,7 +316,7 @@ def prepare(
         size=size,
         form=form,
         streams=streams,
-        notes=tuple(_notes(source, options, form, streams)),
+        notes=(*_notes(source, options, form, streams), *_prompt_notes(upscaler, settings)),
     )
     job = replace(job, record=_record(upscaler, job, cuts))
     own = Sources([path, *source.files])
@@ -333,6 +333,16 @@ def _with_prompts(
     found = prompts(source, cuts)
     same = len(set(found)) == 1
     return replace(settings, **({"prompt": found[0]} if same else {"scene_prompts": found}))
+
+
+def _prompt_notes(upscaler: Upscaler, settings: UpscaleSettings) -> list[str]:
+    """What of the prompts has no effect."""
+    ignored = upscaler.ignored_phrases(settings)
+    if not ignored:
+        return []
+    quoted = ", ".join(repr(shown(phrase)) for phrase in ignored)
+    known = ", ".join(map(repr, upscaler.phrases or ()))
+    return [f"the prompt's {quoted} is ignored; this model knows {known or 'no prompts'}"]
 
 
 def _encoder(job: Job) -> dict[str, str]:

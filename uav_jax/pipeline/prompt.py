@@ -21,8 +21,24 @@ NEGATIVE_PROMPT = "blur, worst quality"
 
 
 def full_prompt(caption: str, added: str) -> str:
-    """Caption and added prompt, plainly concatenated as published."""
-    return caption + added
+    """Caption and added prompt; a comma between them unless the caption ends in a separator.
+
+    The published code joins them plainly, so that "rain" and "best quality" become one word.
+    """
+    plain = not caption or not added or caption[-1].isspace() or caption[-1] in ",.;:!?"
+    return caption + added if plain else f"{caption}, {added}"
+
+
+def split_phrases(prompt: str, known: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The phrases of a prompt that a model knows, in its order, and the others.
+
+    Phrases are separated by commas or lines; case and spaces do not matter.
+    """
+    parts = [" ".join(part.split()) for part in prompt.replace("\n", ",").split(",")]
+    asked = {part.casefold() for part in parts}
+    kept = [phrase for phrase in known if phrase.casefold() in asked]
+    ignored = [part for part in parts if part and part.casefold() not in map(str.casefold, known)]
+    return kept, ignored
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:

@@ -21,7 +21,7 @@ from uav_jax.models.vae.config import VAEConfig
 from uav_jax.motion.flow import ClipFlow, clip_flow
 from uav_jax.pipeline.devices import Weights, available_memory, make_mesh, place_network
 from uav_jax.pipeline.plan import Plan, make_plan
-from uav_jax.pipeline.prompt import encode_prompts, full_prompt, load_tokenizer
+from uav_jax.pipeline.prompt import encode_prompts, full_prompt, load_tokenizer, split_phrases
 from uav_jax.pipeline.runner import ClipRunner, Progress
 from uav_jax.pipeline.settings import UpscaleSettings
 from uav_jax.shapes import UPSCALE
@@ -55,6 +55,7 @@ class Upscaler:
         self.directory, self.dtype = files.directory, jnp.dtype(dtype).name
         self._full = dict(dtype=jnp.float32, param_dtype=jnp.float32)
         self.defaults = UpscaleSettings.from_json(files.defaults())
+        self.phrases = files.phrases()
         self.tokenizer = load_tokenizer(files.directory / "tokenizer")
         self.text_encoder = files.load("text_encoder", **half)
         self.unet = place_network(files.load("unet", **half), mesh, weights)
@@ -100,6 +101,13 @@ class Upscaler:
         highest = self.unet.config.max_noise_level
         if settings.noise_level > highest:
             raise ValueError(f"noise level {settings.noise_level} is outside 0..{highest}")
+        decoder = "vae_video" if settings.use_video_vae else "vae_3d"
+        if not self._files.has(decoder):
+            other = "without" if settings.use_video_vae else "with"
+            raise ValueError(
+                f"the model {self._files.directory.name!r} has no {decoder}; use it {other} "
+                "--use_video_vae"
+            )
         if settings.propagation_steps and not self._files.has("propagator"):
             raise ValueError(
                 f"propagation steps were given, but the model {self._files.directory.name!r} has "
@@ -179,11 +187,24 @@ class Upscaler:
             yield from runner.segment(frames[first:last], segment)
 
     def encode_text(self, settings: UpscaleSettings) -> Float[Array, "P 77 D"]:
-        """The prompt, and the negative prompt where guidance runs."""
+        """The prompt, and the negative prompt where guidance runs.
+
+        Of a model that knows certain phrases only (``phrases``), those; see ``ignored_phrases``.
+        """
         prompts = [full_prompt(settings.prompt, settings.a_prompt)]
         if settings.guidance_scale > 1:
             prompts.append(settings.n_prompt)
+        if self.phrases is not None:
+            prompts = [", ".join(split_phrases(text, self.phrases)[0]) for text in prompts]
         return encode_prompts(self.tokenizer, self.text_encoder, prompts)
+
+    def ignored_phrases(self, settings: UpscaleSettings) -> list[str]:
+        """What the settings' prompts say that this model does not know."""
+        if self.phrases is None:
+            return []
+        prompts = (settings.prompt, *settings.scene_prompts, settings.a_prompt, settings.n_prompt)
+        ignored = [part for text in prompts for part in split_phrases(text, self.phrases)[1]]
+        return list(dict.fromkeys(ignored))
 
     def flow(self, low_res: Float[np.ndarray, "T H W 3"]) -> ClipFlow:
         """Flow between neighbouring frames in [-1, 1]."""

@@ -29,6 +29,8 @@ class OptimizerConfig:
     clip_norm: float | None = 1.0  # None: no clipping
     ema_decay: float = 0.999
     decay_steps: int | None = None  # after the warm-up, linearly to 0; None: the rate stays
+    rate_factors: tuple[tuple[str, float], ...] = ()  # (regular expression, factor): of the
+    # learning rate of the parameters whose names it is found in
 
     def __post_init__(self):
         if not 0 <= self.ema_decay < 1:
@@ -126,7 +128,13 @@ class TrainConfig:
             "temporal_unet": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
             "flow": ("raft",),
             "video_decoder": (*decoder, "unet_from"),
-            "distillation": (*decoder, "distillation", "full_perception_level"),
+            "distillation": (
+                "vae",
+                "unet",
+                "text_encoder",
+                "distillation",
+                "full_perception_level",
+            ),
         }
         if not 1 <= self.lpips_stages <= 5:
             raise ValueError(f"lpips_stages {self.lpips_stages} is outside 1..5")

@@ -22,10 +22,12 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
+from uav_jax.data.phrases import PHRASES
 from uav_jax.recipes import load_recipe, override
+from uav_jax.runtime.files import write_text
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.sources import network_shapes, saved_network, trained_beside
-from uav_jax.weights.model_files import NOTICE, ModelFiles, write_release
+from uav_jax.weights.model_files import NOTICE, PHRASES_FILE, ModelFiles, write_release
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS
 from uav_jax.weights.pretrained import TRUNK_NOTICE
 
@@ -45,11 +47,10 @@ def _networks(config: TrainConfig) -> dict[str, tuple[str | None, Any]]:
             "flow"
         )
     assert config.vae
-    return {
-        "unet": (config.unet_from, config.unet),
-        "vae_3d": (config.autoencoder_from, config.vae.image()),
-        "vae_video": (None, config.vae),
-    }
+    networks = {"unet": (config.unet_from, config.unet), "vae_video": (None, config.vae)}
+    if not config.vae.trunk:
+        networks["vae_3d"] = (config.autoencoder_from, config.vae.image())
+    return networks
 
 
 def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
@@ -69,6 +70,7 @@ def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
         return
     if config.vae and config.vae.trunk:
         shutil.copyfile(TRUNK_NOTICE, out / NOTICE)
+        write_text(out / PHRASES_FILE, json.dumps({"phrases": PHRASES}, indent=1) + "\n")
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)
         text = json.dumps(config.schedule.to_json(kind), indent=1)

@@ -1,8 +1,8 @@
-"""Makes the data set that the video decoder is distilled from, with a teacher's results.
+"""Makes the data set that the video decoder is distilled from, with two teachers' results.
 
     python -m uav_jax.training.make_targets configs/default/image_targets.py
 
-Each record is a clip of a virtual camera over a photograph, degraded, with the teacher's result on
+Each record is a clip of a virtual camera over a photograph, degraded, with the teachers' results on
 every frame (``uav_jax.data.teacher_targets`` has the format). A shard depends only on the recipe
 and its number and appears when it is complete: run the command again after an interruption.
 
@@ -38,6 +38,8 @@ from uav_jax.runtime.files import atomic_path
 SPLITS = ("validation", "train")
 
 Teacher = Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "H W 3"]]
+Teachers = dict[str, Teacher]
+"""Those of the arrays ``teacher`` and ``drawing``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,7 @@ class TargetsConfig:
     lead: int = 0  # up to so many frames before a clip are degraded with it
     crop: int = 192  # high-resolution pixels, a multiple of 4
     teacher: str = "realesrgan-x4plus"  # a peer of ``evaluate.py``
+    drawing_teacher: str = "realesrgan-x4plus-anime"
     seed: int = 0
     degradation: DegradationConfig = field(default_factory=DegradationConfig.mild)
     variety: VarietyConfig | None = None
@@ -108,7 +111,7 @@ def consistent(
     return np.clip(np.rint(np.stack(results)), 0, 255).astype(np.uint8)
 
 
-def make_record(config: TargetsConfig, album: Album, index: int, teacher: Teacher) -> Record:
+def make_record(config: TargetsConfig, album: Album, index: int, teachers: Teachers) -> Record:
     """Record ``index``, which depends on the recipe alone."""
     rng = np.random.default_rng((config.seed, index))
     lead = int(rng.integers(config.lead + 1)) if config.lead else 0
@@ -116,28 +119,28 @@ def make_record(config: TargetsConfig, album: Album, index: int, teacher: Teache
     region, camera = album.view(rng, frames, crop)
     clip = camera_clip(region, camera, crop, crop, frames)
     low_quality = degrade(clip, config.degradation, rng)[lead:]
-    made = np.stack([teacher(frame) for frame in low_quality])
+    results = {n: np.stack([f(frame) for frame in low_quality]) for n, f in teachers.items()}
     motion = np.zeros((0, 2, 3), np.float32)
     if config.frames > 1:
         motion = np.stack([camera.motion(t, crop, crop) for t in range(lead, frames - 1)])
-        made = consistent(made, motion)
-    return {"low_quality": low_quality, "target": clip[lead:], "teacher": made, "motion": motion}
+        results = {name: consistent(made, motion) for name, made in results.items()}
+    return {"low_quality": low_quality, "target": clip[lead:], **results, "motion": motion}
 
 
-def make_shard(config: TargetsConfig, album: Album, first: int, path: Path, teacher: Teacher):
+def make_shard(config: TargetsConfig, album: Album, first: int, path: Path, teachers: Teachers):
     """Writes records ``first`` and following; the file appears when it is complete."""
     indices = range(first, first + config.shard_records)
-    records = [make_record(config, album, index, teacher) for index in indices]
+    records = [make_record(config, album, index, teachers) for index in indices]
     arrays: dict[str, Any] = {name: np.stack([r[name] for r in records]) for name in records[0]}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
 
 
-def make_targets(config: TargetsConfig, teacher: Teacher | None = None) -> list[Path]:
+def make_targets(config: TargetsConfig, teachers: Teachers | None = None) -> list[Path]:
     """Makes every shard that is missing; returns the paths of all.
 
     Raises:
-        ValueError: There are no photographs, or the teacher cannot be had.
+        ValueError: There are no photographs, or a teacher cannot be had.
     """
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -150,10 +153,11 @@ def make_targets(config: TargetsConfig, teacher: Teacher | None = None) -> list[
             if not paths[-1].is_file():
                 todo.append((album, number * config.shard_records, paths[-1]))
     if todo:
-        teacher = teacher or load_peer(config.teacher)
+        names = {"teacher": config.teacher, "drawing": config.drawing_teacher}
+        teachers = teachers or {array: load_peer(name) for array, name in names.items()}
     for album, first, path in track(todo, "shards"):
-        assert teacher is not None
-        make_shard(config, album, first, path, teacher)
+        assert teachers is not None
+        make_shard(config, album, first, path, teachers)
     return paths
 
 

@@ -29,7 +29,9 @@ BATCH_AXES: dict[str, tuple[str | None, ...]] = {
     "low_quality": ("batch", None, "rows", None, None),
     "flow": ("batch", "rows", None, None),
     "teacher": ("batch", None, "rows", None, None),
+    "drawing": ("batch", None, "rows", None, None),
     "motion": ("batch", None, None, None),
+    "phrases": ("batch", None),
     "tokens": ("batch", None),
     "index": ("batch",),
 }

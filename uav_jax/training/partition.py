@@ -89,6 +89,6 @@ TRUNK_IMAGE = Partition(
         r"^decoder\.(head|body|conv_out|condition_in|condition_fuse)\.",
         r"^post_quant_conv\.",
     ),
-    frozen=(r"^(encoder|quant_conv)\.", r"^decoder\.temporal\."),
+    frozen=(r"^decoder\.temporal\.",),
 )
 """A trunk decoder on single frames, which cannot teach its 3-D layers."""

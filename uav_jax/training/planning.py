@@ -13,6 +13,7 @@ from jax.experimental import topologies
 from jax.sharding import AbstractMesh, Mesh
 from jaxtyping import PyTree
 
+from uav_jax.data.phrases import PHRASES
 from uav_jax.pipeline.prompt import MAX_TOKENS
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.loop import check_mesh, compiled_step, stored
@@ -52,7 +53,8 @@ def batch_shapes(config: TrainConfig) -> dict[str, jax.ShapeDtypeStruct]:
         shapes["low_quality"] = jax.ShapeDtypeStruct((*clip, small, small, 3), jnp.uint8)
     if data.kind == "teacher_targets":
         motion = (data.batch_size, data.frames - 1, 2, 3)
-        shapes["teacher"] = shapes["target"]
+        shapes["teacher"] = shapes["drawing"] = shapes["target"]
+        shapes["phrases"] = jax.ShapeDtypeStruct((data.batch_size, len(PHRASES)), jnp.float32)
         shapes["motion"] = jax.ShapeDtypeStruct(motion, jnp.float32)
     return shapes
 

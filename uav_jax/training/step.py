@@ -1,5 +1,6 @@
 """The optimizer step: gradient of the trained parameters only, clipping, Adam, moving average."""
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -42,11 +43,23 @@ def learning_rate(config: OptimizerConfig) -> optax.Schedule:
 
 
 def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Clipping by each network's global norm (optional), then Adam."""
+    """Clipping by each network's global norm (optional), Adam, factors of the learning rate."""
     adam = optax.adam(learning_rate(config), config.beta1, config.beta2, config.epsilon)
-    if config.clip_norm is None:
-        return adam
-    return optax.chain(clip_by_network(config.clip_norm), adam)
+    before = () if config.clip_norm is None else (clip_by_network(config.clip_norm),)
+    behind = (scale_by_name(config.rate_factors),) if config.rate_factors else ()
+    return optax.chain(*before, adam, *behind) if before or behind else adam
+
+
+def scale_by_name(factors: tuple[tuple[str, float], ...]) -> optax.GradientTransformation:
+    """Multiplies updates by the factor of the first expression that is found in their name."""
+
+    def factor(name: str) -> float:
+        return next((factor for pattern, factor in factors if re.search(pattern, name)), 1.0)
+
+    def scaled(updates: optax.Updates, _) -> optax.Updates:
+        return {name: factor(name) * value for name, value in updates.items()}  # pyright: ignore
+
+    return optax.stateless(scaled)
 
 
 def clip_by_network(max_norm: float) -> optax.GradientTransformation:

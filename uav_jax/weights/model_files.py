@@ -37,6 +37,7 @@ DEFAULT_DIRECTORY = Path(__file__).parent.parent / "default"
 FORMAT = 1
 _MARKER = "uav_jax.json"
 _DEFAULTS = "defaults.json"
+PHRASES_FILE = "prompts.json"
 NOTICE = "NOTICE"
 """Licences of weights that a model was trained from."""
 
@@ -53,6 +54,7 @@ SETTINGS = {
     "tokenizer/special_tokens_map.json": 1 << 20,
     "tokenizer/added_tokens.json": 1 << 20,
     _DEFAULTS: 1 << 20,
+    PHRASES_FILE: 1 << 20,
     NOTICE: 1 << 20,
 }
 """The files beside the networks that a model may have, and how many bytes each may take."""
@@ -126,6 +128,20 @@ class ModelFiles:
         path = self.directory / _DEFAULTS
         return read_object(path) if path.is_file() else {}
 
+    def phrases(self) -> tuple[str, ...] | None:
+        """The phrases that prompts of this model are made of; None where any text means something.
+
+        Raises:
+            ValueError: ``prompts.json`` is not ``{"phrases": [text, ...]}``.
+        """
+        path = self.directory / PHRASES_FILE
+        if not path.is_file():
+            return None
+        phrases = read_object(path).get("phrases")
+        if not isinstance(phrases, list) or not all(isinstance(p, str) for p in phrases):
+            raise ValueError(f'{path} is no object of the form {{"phrases": ["drawing", ...]}}')
+        return tuple(phrases)
+
     def check_settings(self) -> None:
         """Reads every file but the weights; ``ValueError`` for the first that does not fit."""
         for name in NETWORKS:
@@ -133,6 +149,7 @@ class ModelFiles:
                 self.config(name)
         for name in SCHEDULERS:
             self.schedule(name)
+        self.phrases()
         for name, limit in SETTINGS.items():
             path = self.directory / name
             if path.exists() and path.suffix == ".json":

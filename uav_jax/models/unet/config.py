@@ -30,6 +30,9 @@ _PUBLISHED = (
 )
 """What a published configuration has to say."""
 
+MAX_NOISE_LEVEL = 350
+"""Of the low-resolution frames in the published training."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UNetConfig:
@@ -49,7 +52,7 @@ class UNetConfig:
     out_channels: int = 4
     norm_num_groups: int = 32
     num_noise_levels: int = 1000  # rows of the noise level table
-    max_noise_level: int = 350  # largest level the model was trained with
+    max_noise_level: int = MAX_NOISE_LEVEL  # largest level the model was trained with
     rotary_dims: int = 32  # channels of each head that are rotated
     remat: Remat = "nothing"  # what the backward pass recomputes
     dtype: DTypeLike = jnp.float32  # compute
@@ -135,14 +138,14 @@ class UNetConfig:
             out_channels=config["out_channels"],
             norm_num_groups=config["norm_num_groups"],
             num_noise_levels=config["num_class_embeds"],
-            **settings,
+            **{"max_noise_level": config.get("max_noise_level", MAX_NOISE_LEVEL), **settings},
         )
 
     def to_published(self) -> dict:
         """The JSON that the published code builds this network from."""
         levels = len(self.block_out_channels)
         attention = ["CrossAttn"] * (levels - 1)
-        return {
+        config = {
             "_class_name": "UNetVideoModel",
             "act_fn": "silu",
             "attention_head_dim": self.num_heads,
@@ -170,6 +173,9 @@ class UNetConfig:
             "up_temporal_idx": list(range(levels)),
             "temporal_module_config": {"attention_block_types": ["", ""]},
         }
+        if self.max_noise_level != MAX_NOISE_LEVEL:
+            config["max_noise_level"] = self.max_noise_level
+        return config
 
     @classmethod
     def released(cls, **settings) -> "UNetConfig":

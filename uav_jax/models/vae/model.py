@@ -244,13 +244,17 @@ class Decoder(nnx.Module):
 
 
 class VideoAutoencoder(nnx.Module):
-    """``vae_3d`` or ``vae_video``, by its config. Latents here are unscaled."""
+    """``vae_3d`` or ``vae_video``, by its config. Latents here are unscaled.
+
+    One with a trunk has no encoder: its latents are whatever the U-Net tells the decoder.
+    """
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs | None):
         settings, latent = layer_settings(config, rngs), config.latent_channels
         self.config = config
-        self.encoder = Encoder(config, rngs=rngs)
-        self.quant_conv = Conv2d(2 * latent, 2 * latent, 1, **settings)
+        if not config.trunk:
+            self.encoder = Encoder(config, rngs=rngs)
+            self.quant_conv = Conv2d(2 * latent, 2 * latent, 1, **settings)
         self.post_quant_conv = Conv2d(latent, latent, 1, **settings)
         self.decoder = (TrunkDecoder if config.trunk else Decoder)(config, rngs=rngs)
 

@@ -7,8 +7,9 @@ decoder's, a clip costs
         + w_b |log B(y) - log B(x)|                                                           (1)
 
 where r is t with probability a and otherwise x. At noise level 0 the decoder learns the truth, at
-the full one the teacher. B is blocking (``uav_jax.metrics.artefacts``), C flicker along the known
-motion: with m the warp from frame s + 1 to frame s,
+the full one the teacher, both changed as the prompt asks (``uav_jax.data.phrases``). B is blocking
+(``uav_jax.metrics.artefacts``), C flicker along the known motion: with m the warp from frame s + 1
+to frame s,
 
     C = mean_s |(m(y_{s+1}) - y_s) - (m(x_{s+1}) - x_s)|                                      (2)
 
@@ -23,6 +24,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float
 
+from uav_jax.data.phrases import prompted
 from uav_jax.metrics.artefacts import blocking_energy
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import VideoAutoencoder
@@ -31,7 +33,7 @@ from uav_jax.shapes import Video
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.functional import Functional, Parameters
 from uav_jax.training.losses import perceptual_error
-from uav_jax.training.partition import DECODER_WHOLE, EVERYTHING, TRUNK_IMAGE
+from uav_jax.training.partition import EVERYTHING, TRUNK_IMAGE
 from uav_jax.training.sources import Source
 from uav_jax.training.step import Batch, Metrics
 from uav_jax.training.task import (
@@ -92,22 +94,27 @@ def distillation_loss(
 
     Args:
         decoded: Frames in [-1, 1].
-        batch: With ``target``, ``teacher`` and ``motion``.
+        batch: See ``uav_jax.data.teacher_targets`` and ``uav_jax.data.phrases``.
         weights: LPIPS.
         detail: a of equation (1), ``(B,)``.
         key: Draws the LPIPS reference and the place of its window.
         config: The recipe.
     """
     assert config.distillation
-    truth, teacher = (to_unit_range(batch[name]) for name in ("target", "teacher"))
+    truth, teacher, drawing, low_res = (
+        to_unit_range(batch[name]) for name in ("target", "teacher", "drawing", "low_quality")
+    )
+    asked = partial(prompted, drawing=drawing, low_res=low_res, truth=truth)
+    truth, teacher = (asked(goal, chosen=batch["phrases"]) for goal in (truth, teacher))
     keys = jax.random.split(key)
     errors = [_per_clip(jnp.abs(decoded - target)) for target in (truth, teacher)]
     value = jnp.mean((1 - detail) * errors[0] + detail * errors[1])
     images = rearrange(decoded, "b t h w c -> (b t) h w c")
+    energy = blocking_energy(images)
     parts = {
         "l1_truth": jnp.mean(errors[0]),
         "l1_teacher": jnp.mean(errors[1]),
-        "blocking": jnp.mean(blocking_energy(images)),
+        "blocking": jnp.mean(energy),
     }
     to_teacher = jax.random.uniform(keys[0], detail.shape) < detail
     perceptual = perceptual_error(
@@ -127,26 +134,40 @@ def distillation_loss(
         parts["flicker"] = flicker_error(decoded, truth, batch["motion"])
         value += config.change_weight * parts["flicker"]
     if config.distillation.blocking_weight:
-        wanted = jnp.mean(blocking_energy(rearrange(truth, "b t h w c -> (b t) h w c")))
-        difference = jnp.abs(jnp.log(parts["blocking"]) - jnp.log(wanted))
+        wanted = blocking_energy(rearrange(truth, "b t h w c -> (b t) h w c"))
+        difference = jnp.mean(jnp.abs(jnp.log(energy) - jnp.log(wanted)))
         value += config.distillation.blocking_weight * difference
     return value, parts
 
 
+NOISE_TABLE = "noise_level_embedding.embedding"
+
+
+def noise_table(levels: int, channels: int, full: int) -> Float[Array, "levels channels"]:
+    """The noise levels' embedding to start from: cosines of 0 to the full level.
+
+    Drawn rows would have to be learned level by level; of these, neighbours are alike.
+    """
+    phase = np.pi * np.minimum(np.arange(levels) / full, 1)
+    waves = np.arange(1, channels + 1)
+    return jnp.asarray(np.cos(np.outer(phase, waves)) / np.sqrt(waves), jnp.float32)
+
+
 def _networks(config: TrainConfig, source: Source, make_vae, make_unet):
-    """(trained, the autoencoder's frozen part, the U-Net's frozen part)."""
+    """(trained, the decoder's frozen part, the U-Net's frozen part)."""
     assert config.vae and config.vae.trunk and config.distillation
     if config.decoder_from:
         parameters = source.network("vae_video", make_vae, config.decoder_from, config.seed)
     else:
-        make_image = partial(VideoAutoencoder, config.vae.image())
-        image = source.network("vae_3d", make_image, config.autoencoder_from, config.seed)
         parameters = source.network("vae_video", make_vae, None, config.seed)
-        parameters |= DECODER_WHOLE.split(image)[1]
         parameters |= source.trunk(config.vae.trunk, config.distillation.pretrained)
     single = config.data.frames == 1
-    trained, frozen = (TRUNK_IMAGE if single else DECODER_WHOLE).split(parameters)
+    trained, frozen = (TRUNK_IMAGE if single else EVERYTHING).split(parameters)
     denoiser = source.network("unet", make_unet, config.unet_from, config.seed)
+    if config.unet_from is None:
+        assert config.full_perception_level
+        levels, channels = denoiser[NOISE_TABLE].shape
+        denoiser[NOISE_TABLE] = noise_table(levels, channels, config.full_perception_level)
     if config.through_sampler:
         learning, denoiser = EVERYTHING.split(denoiser)
         trained = {**trained, **under("unet", learning)}
