@@ -1,7 +1,7 @@
 """Trains a stage of the model.
 
-python train.py configs/default/image_autoencoder.py --workdir runs/image_autoencoder
-python train.py configs/default/image_unet.py --workdir runs/image_unet --set steps=3000
+python train.py configs/small/image_autoencoder.py --workdir runs/image_autoencoder
+python train.py configs/small/image_unet.py --workdir runs/image_unet --set steps=3000
 python train.py configs/unet_temporal.py --dry-run --devices 16
 python train.py configs/unet_temporal.py --aot v5e:4x4
 """

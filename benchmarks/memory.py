@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    unet, vae = UNetConfig.default_model(), VAEConfig.default_model(video=True)
+    unet, vae = UNetConfig.small(), VAEConfig.small(video=True)
     graph, state = split(lambda: VideoUNet(unet, rngs=None))
     found: dict[str, list[float]] = {"unet": []}
     for rows, side in ((1, 32), (2, 32), (1, 64)):
@@ -64,7 +64,7 @@ def main() -> None:
         arguments = (video(*window, 4), video(*window, 3), NUMBER, NUMBER, text, REAL)
         values = temporary(guided.lower(graph, state, *arguments)) / 4
         found["unet"].append(values / (rows * 8 * side**2) / unet.block_out_channels[0])
-    trunk = VAEConfig.trunk_model()
+    trunk = VAEConfig.default_model()
     assert trunk.trunk
     for name, config, width in (
         ("decoder", replace(vae, residual_blocks=0), vae.block_out_channels[0]),

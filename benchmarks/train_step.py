@@ -25,7 +25,7 @@ SHAPE = (2, 8, 24, 24)
 def main() -> None:
     """Prints both times and the ratio."""
     options = parse(__doc__)
-    config = UNetConfig.default_model()
+    config = UNetConfig.small()
     make = partial(VideoUNet, config)
     network, parameters = Functional.of(make), initialise(make, 0)
     keys = jax.random.split(jax.random.key(0), 4)

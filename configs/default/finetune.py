@@ -6,31 +6,34 @@ python train.py configs/default/finetune.py --workdir runs/mine --set data.direc
 from dataclasses import replace
 from pathlib import Path
 
+from uav_jax.data.loader import DataConfig
 from uav_jax.recipes import load_recipe
-from uav_jax.training.config import TrainConfig, ValidationConfig
+from uav_jax.training.config import TrainConfig
 
 
 def config() -> TrainConfig:
     """Clips of 3 frames, 96 pixels, from a folder of good videos; the U-Net stays as it is."""
-    base = load_recipe(Path(__file__).with_name("anneal.py"))
+    base = load_recipe(Path(__file__).with_name("clip_distillation.py"))
+    targets = load_recipe(Path(__file__).with_name("clip_targets.py"))
     return replace(
         base,
-        data=replace(
-            base.data,
+        stage="video_decoder",
+        data=DataConfig(
             directory="my_videos",
             kind="videos",
-            variety=None,
-            seed=0,
-            negative_probability=0.0,
-            empty_probability=0.0,
-            degradation=replace(base.data.degradation, clean_probability=0.15),
+            batch_size=4,
+            frames=3,
+            lead=targets.lead,
+            crop=96,
+            added_prompt="",
+            degradation=replace(targets.degradation, clean_probability=0.2),
         ),
-        autoencoder_from="default",
         decoder_from="default",
         unet_from="default",
-        optimizer=replace(base.optimizer, learning_rate=1e-4, decay_steps=280),
-        validation=ValidationConfig(),
-        through_sampler=False,
+        optimizer=replace(base.optimizer, learning_rate=1e-4, decay_steps=280, rate_factors=()),
+        distillation=None,
+        whole_decoder=True,
+        true_latents=0.0,
         steps=300,
         checkpoint_every=100,
         seed=0,

@@ -24,18 +24,14 @@ def config() -> TrainConfig:
     return TrainConfig(
         stage="distillation",
         data=DataConfig(
-            kind="teacher_targets", directory="data/image_targets", batch_size=8, crop=128
+            kind="teacher_targets",
+            directory="data/image_targets",
+            batch_size=8,
+            crop=128,
+            clean_probability=0.2,
         ),
-        vae=VAEConfig.trunk_model(),
-        unet=UNetConfig(
-            block_out_channels=(8, 32, 32),
-            num_heads=1,
-            cross_attention_dim=64,
-            layers_per_block=1,
-            only_cross_attention=(True, True, True),
-            norm_num_groups=8,
-            max_noise_level=60,
-        ),
+        vae=VAEConfig.default_model(),
+        unet=UNetConfig.default_model(),
         text_encoder=TextEncoderConfig.default_model(),
         schedule=ScheduleConfig(timestep_spacing="trailing"),
         distillation=DistillationConfig(),
@@ -50,7 +46,6 @@ def config() -> TrainConfig:
         noise_levels=(0, 60),
         full_perception_level=60,
         sampling_steps=1,
-        through_sampler=True,
         lpips_stages=4,
         lpips_window=96,
         steps=800,

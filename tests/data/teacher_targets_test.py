@@ -97,3 +97,18 @@ def test_what_cannot_be_cut_is_said(folder, tmp_path):
     np.savez(folder / "other" / "train-00000.npz", target=np.zeros(1))
     with pytest.raises(ValueError, match="lacks low_quality, teacher, drawing, motion"):
         find_shards(folder / "other", "train").record(np.random.default_rng(0), 1, 16)
+
+
+def test_undamaged_records_have_the_truth_as_their_result(folder):
+    config = DataConfig(
+        kind="teacher_targets",
+        directory=str(folder),
+        batch_size=2,
+        frames=2,
+        crop=16,
+        clean_probability=1.0,
+    )
+    batch = next(batches(config))
+    assert np.array_equal(batch["teacher"], batch["target"])
+    reduced = batch["target"].reshape(2, 2, 4, 4, 4, 4, 3).mean((3, 5))
+    assert np.abs(batch["low_quality"] - reduced).max() < 6

@@ -73,7 +73,7 @@ def test_untrained_it_is_the_pretrained_network(tmp_path, depth):
 @pytest.mark.slow
 def test_untrained_it_is_realesr_animevideov3():
     files = peer_files(PEERS["realesr-animevideov3"], cache_folder())
-    assert untrained_difference(VAEConfig.trunk_model(), files) < 1e-3
+    assert untrained_difference(VAEConfig.default_model(), files) < 1e-3
 
 
 @pytest.fixture(scope="module")

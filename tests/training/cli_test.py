@@ -9,23 +9,24 @@ from uav_jax.training.cli import main
 from uav_jax.training.make_targets import TargetsConfig
 
 FOLDER = Path(__file__).parents[2] / "configs"
-SMALL = str(FOLDER / "default" / "image_autoencoder.py")
+SMALL = str(FOLDER / "small" / "image_autoencoder.py")
 LARGE = str(FOLDER / "unet_temporal.py")
 
 
-RECIPES = sorted(p for p in (FOLDER / "default").glob("*.py") if not p.stem.endswith("_targets"))
+RECIPES = sorted(p for p in FOLDER.glob("*/*.py") if not p.stem.endswith("_targets"))
 TARGETS = sorted((FOLDER / "default").glob("*_targets.py"))
 """Recipes of stages, and of the targets that a teacher makes for them."""
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
-def test_every_small_recipe_loads_and_is_named_for_its_stage(path):
+def test_every_recipe_loads_and_is_named_for_its_stage(path):
     recipe = load_recipe(path)
-    if recipe.stage == "distillation":
+    if recipe.data.kind == "videos":
+        assert path.stem == "finetune"
+    elif recipe.stage == "distillation":
         assert path.stem in ("image_distillation", "clip_distillation")
-        return
-    goes_on = "finetune" if recipe.data.kind == "videos" else "anneal"
-    assert path.stem == (goes_on if recipe.decoder_from else recipe.stage)
+    else:
+        assert path.stem == recipe.stage
 
 
 @pytest.mark.parametrize("path", TARGETS, ids=lambda p: p.stem)

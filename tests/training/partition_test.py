@@ -49,7 +49,7 @@ def test_released_video_decoder_has_the_published_counts():
 
 
 def test_image_and_temporal_stages_share_nothing_and_leave_only_the_frequencies():
-    shapes = unet_shapes(UNetConfig.default_model())
+    shapes = unet_shapes(UNetConfig.small())
     image, temporal = UNET_IMAGE.names(shapes)[0], UNET_TEMPORAL.names(shapes)[0]
     assert not set(image) & set(temporal)
     assert set(shapes) - set(image) - set(temporal) == {"rotary.freqs"}
@@ -57,7 +57,7 @@ def test_image_and_temporal_stages_share_nothing_and_leave_only_the_frequencies(
 
 @pytest.mark.parametrize("partition", [EVERYTHING, DECODER_WHOLE, DECODER_TEMPORAL])
 def test_default_autoencoder_is_covered(partition):
-    config = VAEConfig.default_model(video=True)
+    config = VAEConfig.small(video=True)
     shapes = parameter_shapes(nnx.eval_shape(lambda: VideoAutoencoder(config, rngs=None)))
     trained, frozen = partition.names(shapes)
     assert set(trained) | set(frozen) == set(shapes) and not set(trained) & set(frozen)

@@ -13,6 +13,7 @@ from uav_jax.data.clips import Place, places
 from uav_jax.data.degradation import DegradationConfig, degrade, degrade_target
 from uav_jax.data.flow import moving_pair
 from uav_jax.data.phrases import draw_phrases, prompt_of
+from uav_jax.data.teacher_targets import undamaged
 from uav_jax.data.unusable import Unusable, UnusableClip, unusable_if_damaged
 from uav_jax.data.variety import VarietyConfig
 
@@ -39,6 +40,8 @@ class DataConfig:
     low_quality: bool = True  # whether degraded frames are needed at all
     added_prompt: str = "best quality, extremely detailed"  # behind every caption
     negative_prompt: str = "blur, worst quality"
+    clean_probability: float = 0.0  # of teacher targets that are undamaged instead: the truth
+    # reduced, with itself as the teacher's result
     negative_probability: float = 0.0  # degraded targets under the negative prompt
     empty_probability: float = 0.0  # dropped prompt
     validation: bool = False  # what is held out instead of the rest
@@ -82,6 +85,8 @@ def make_record(
             return shards.record(rng, config.frames, config.crop)  # pyright: ignore
 
         made = _usable(shards, unusable, _records(collection), cut)
+        if rng.random() < config.clean_probability:
+            made = undamaged(made)
         phrases = draw_phrases(rng)
         return {**made, "phrases": phrases, "prompt": prompt_of(phrases), "index": np.array(index)}
     lead = int(rng.integers(config.lead + 1)) if config.lead else 0

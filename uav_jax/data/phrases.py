@@ -2,12 +2,13 @@
 
 A record is trained with some of them. Its goals, the truth and the teacher's result alike, change:
 
-    drawing          flat areas and clean lines: the result of a teacher for drawings
-    smooth           g = blur(g)
-    sharp            g = g + SHARPENING (g - blur(g))
-    keep film grain  g = g + enlarge(clip(h(c - reduce(x))))
+    drawing          g <- g + min(s, 1) (d - g): flat areas and clean lines
+    smooth           g <- g - min(s, 1) (g - blur(g))
+    sharp            g <- g + s SHARPENING (g - blur(g))
+    keep film grain  g <- g + s enlarge(clip(h(c - reduce(x))))
 
-with c the low-resolution frame, x the truth and h what is finer than 3 x 3 pixels.
+with s the phrase's strength, d the result of a teacher for drawings, c the low-resolution frame, x
+the truth and h what is finer than 3 x 3 pixels.
 """
 
 import jax
@@ -76,19 +77,21 @@ def prompted(
     drawing: Float[Array, "B T H W 3"],
     low_res: Float[Array, "B T h w 3"],
     truth: Float[Array, "B T H W 3"],
-    chosen: Float[Array, "B 4"],
+    strength: Float[Array, "B 4"],
 ) -> Float[Array, "B T H W 3"]:
-    """The goal that the chosen phrases ask for.
+    """The goal that a prompt asks for.
 
     Args:
         goal: The truth or the teacher's result, in [-1, 1] like all frames here.
         drawing: The result of the teacher for drawings.
         low_res: The degraded frames.
         truth: The undamaged frames.
-        chosen: See ``draw_phrases``.
+        strength: s of every phrase, 0 where the prompt does not have it.
     """
-    of = dict(zip(PHRASES, jnp.moveaxis(chosen, -1, 0)[:, :, None, None, None, None], strict=True))
-    goal = jnp.where(of["drawing"] > 0, drawing, goal)
+    of = dict(
+        zip(PHRASES, jnp.moveaxis(strength, -1, 0)[:, :, None, None, None, None], strict=True)
+    )
+    goal = goal + jnp.minimum(of["drawing"], 1) * (drawing - goal)
 
     def flat(video: Array) -> Array:
         return rearrange(video, "b t h w c -> (b t) h w c")
@@ -96,4 +99,8 @@ def prompted(
     blurred = _blurred(flat(goal)).reshape(goal.shape)
     grain = film_grain(flat(low_res), flat(truth)).reshape(goal.shape)
     fine = goal - blurred
-    return goal + (SHARPENING * of["sharp"] - of["smooth"]) * fine + of["keep film grain"] * grain
+    return (
+        goal
+        + (SHARPENING * of["sharp"] - jnp.minimum(of["smooth"], 1)) * fine
+        + of["keep film grain"] * grain
+    )

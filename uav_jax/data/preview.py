@@ -1,6 +1,6 @@
 """A picture of what a recipe trains on: targets beside their degraded partners.
 
-    python -m uav_jax.data.preview configs/default/temporal_unet.py -o preview.png --set data.seed=1
+    python -m uav_jax.data.preview configs/small/temporal_unet.py -o preview.png --set data.seed=1
 
 One row a record: first and last frame of the target and of the low-quality clip, enlarged without
 smoothing, under the record's number and prompt.

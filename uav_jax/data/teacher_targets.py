@@ -14,7 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from uav_jax.data.degradation import resize
 from uav_jax.data.unusable import unusable_if_damaged
 from uav_jax.shapes import UPSCALE
 from uav_jax.video.containers import check_regular_file
@@ -92,6 +94,13 @@ def cropped(record: Record, frames: slice, y: int, x: int, crop: int) -> Record:
     origin = np.array([x, y], np.float32)
     motion[..., 2] += motion[..., :2] @ origin - origin
     return cut | {"motion": motion}
+
+
+def undamaged(record: Record) -> Record:
+    """The truth reduced bicubically as input, and itself as the teacher's result."""
+    h, w = record["low_quality"].shape[1:3]
+    low_quality = resize(record["target"], w, h, Image.Resampling.BICUBIC)
+    return {**record, "low_quality": low_quality, "teacher": record["target"]}
 
 
 def mirrored(record: Record) -> Record:

@@ -37,7 +37,7 @@ def _plan(config: TrainConfig, topology: str | None, devices: int | None) -> str
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     p = argparse.ArgumentParser(prog="train.py", description="Trains a stage of the model.")
-    p.add_argument("config", type=Path, help="a recipe, such as configs/default/image_unet.py")
+    p.add_argument("config", type=Path, help="a recipe, such as configs/small/image_unet.py")
     p.add_argument("--workdir", type=Path, help="checkpoints and logs go here")
     p.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     p.add_argument(

@@ -121,13 +121,14 @@ class TrainConfig:
             raise ValueError(
                 f"batch size {self.data.batch_size} does not divide into {self.accumulate} parts"
             )
-        decoder = ("vae", "unet", "text_encoder", "autoencoder_from")
+        decoder = ("vae", "unet", "text_encoder", "unet_from")
+        decoder += () if self.decoder_from else ("autoencoder_from",)
         needs = {
             "image_autoencoder": ("vae",),
             "image_unet": ("vae", "unet", "text_encoder", "autoencoder_from"),
             "temporal_unet": ("vae", "unet", "text_encoder", "autoencoder_from", "unet_from"),
             "flow": ("raft",),
-            "video_decoder": (*decoder, "unet_from"),
+            "video_decoder": decoder,
             "distillation": (
                 "vae",
                 "unet",
@@ -138,10 +139,15 @@ class TrainConfig:
         }
         if not 1 <= self.lpips_stages <= 5:
             raise ValueError(f"lpips_stages {self.lpips_stages} is outside 1..5")
-        if self.through_sampler and self.stage not in ("video_decoder", "distillation"):
+        if self.through_sampler and self.stage != "video_decoder":
             raise ValueError(f"stage {self.stage} has no sampler to learn through")
         if self.vae and self.vae.residual and not (self.decoder_from or self.whole_decoder):
             raise ValueError("a residual decoder from nothing needs whole_decoder=True to learn")
+        if self.vae and self.vae.trunk and self.stage == "video_decoder" and self.true_latents:
+            raise ValueError(
+                f"true_latents {self.true_latents}: a decoder with a trunk has no encoder to make "
+                "them; set 0"
+            )
         if self.adversarial and self.stage != "video_decoder":
             raise ValueError(f"stage {self.stage} has no adversarial loss; video_decoder has")
         if self.stage not in needs:

@@ -153,7 +153,7 @@ def _networks(
 
 def video_decoder(config: TrainConfig, source: Source) -> Task:
     """The SFT decoder on latents made by the U-Net, to the clean frames."""
-    assert config.vae and config.unet and config.autoencoder_from and config.unet_from
+    assert config.vae and config.unet and config.unet_from
     make_vae, make_unet = partial(VideoAutoencoder, config.vae), partial(VideoUNet, config.unet)
     scale = config.vae.scaling_factor
     vae, network = Functional.of(make_vae), Functional.of(make_unet)

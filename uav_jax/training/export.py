@@ -1,13 +1,13 @@
 """Packs trained stages as a model directory in the released layout, float16.
 
-    python -m uav_jax.training.export RECIPE --workdir runs/anneal OUT
+    python -m uav_jax.training.export RECIPE --workdir runs/clip_distillation OUT
 
-``RECIPE`` is a video decoder's, such as ``configs/default/anneal.py``; it names the work folders
-of the other stages. ``--workdir runs/anneal/best.safetensors`` packs the network with the lowest
-validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as in ``train.py``.
-Of several ``--workdir`` the mean is packed (Wortsman et al., ICML 2022; Wang et al., ECCVW 2018,
-section 3.4); one that is given twice counts twice. With the recipe of a flow network, that network
-is added to a model.
+``RECIPE`` is a video decoder's, such as ``configs/default/clip_distillation.py``; it names the work
+folders of the other stages. ``--workdir runs/clip_distillation/best.safetensors`` packs the network
+with the lowest validation LPIPS instead of the last, and ``--set`` changes fields of the recipe as
+in ``train.py``. Of several ``--workdir`` the mean is packed (Wortsman et al., ICML 2022; Wang et
+al., ECCVW 2018, section 3.4); one that is given twice counts twice. With the recipe of a flow
+network, that network is added to a model.
 ``OUT`` has to hold ``tokenizer/`` and ``text_encoder/`` already (``uav_jax.training.text``).
 """
 

@@ -198,6 +198,20 @@ class UNetConfig:
     def default_model(cls, **settings) -> "UNetConfig":
         """The network of the weights that ship with the package."""
         return cls(
+            block_out_channels=(8, 32, 32),
+            num_heads=1,
+            cross_attention_dim=64,
+            layers_per_block=1,
+            only_cross_attention=(True, True, True),
+            norm_num_groups=8,
+            max_noise_level=60,
+            **settings,
+        )
+
+    @classmethod
+    def small(cls, **settings) -> "UNetConfig":
+        """The released model's form with 5.6 M parameters, for trials of training."""
+        return cls(
             block_out_channels=(32, 64, 64, 96),
             num_heads=2,
             cross_attention_dim=64,

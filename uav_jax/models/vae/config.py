@@ -209,8 +209,8 @@ class VAEConfig:
         )
 
     @classmethod
-    def default_model(cls, *, video: bool, **settings) -> "VAEConfig":
-        """The autoencoders that ship with the package: no attention, a residual decoder."""
+    def small(cls, *, video: bool, **settings) -> "VAEConfig":
+        """Autoencoders for trials of training: no attention, a residual decoder."""
         return cls(
             block_out_channels=(16, 32, 64),
             layers_per_block=1,
@@ -223,7 +223,7 @@ class VAEConfig:
         )
 
     @classmethod
-    def trunk_model(cls, **settings) -> "VAEConfig":
-        """The shipped autoencoders with a video decoder around a pretrained image network."""
-        base = cls.default_model(video=True, **settings)
+    def default_model(cls, **settings) -> "VAEConfig":
+        """The decoder that ships with the package, around a pretrained image network."""
+        base = cls.small(video=True, **settings)
         return replace(base, residual_blocks=0, condition_channels=32, trunk=TrunkConfig())

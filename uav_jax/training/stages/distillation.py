@@ -13,7 +13,17 @@ to frame s,
 
     C = mean_s |(m(y_{s+1}) - y_s) - (m(x_{s+1}) - x_s)|                                      (2)
 
-On single frames the 3-D layers stay as they are. With ``through_sampler`` the U-Net learns too.
+On single frames the 3-D layers stay as they are.
+
+The U-Net tells the decoder what is asked for: its latents are four maps, which the decoder is
+trained with at a random strength s of the prompt, and the U-Net with at s = 1,
+
+    z = (2 a - 1, s drawing, s (sharp - smooth), s grain),                                    (3)
+
+where drawing, ... are 1 if the prompt has that phrase, otherwise 0. Guidance g makes s = g. The
+U-Net's part of the loss is the mean of |z' - z|^2 over its latents z' of one sampling. Learnt
+through the decoder alone they would stay without effect: neither network gains by what the other
+does not yet heed.
 """
 
 from functools import partial
@@ -24,7 +34,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float
 
-from uav_jax.data.phrases import prompted
+from uav_jax.data.phrases import PHRASES, prompted
 from uav_jax.metrics.artefacts import blocking_energy
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import VideoAutoencoder
@@ -94,7 +104,7 @@ def distillation_loss(
 
     Args:
         decoded: Frames in [-1, 1].
-        batch: See ``uav_jax.data.teacher_targets`` and ``uav_jax.data.phrases``.
+        batch: See ``uav_jax.data.teacher_targets``; ``phrases`` are their strengths ``(B, 4)``.
         weights: LPIPS.
         detail: a of equation (1), ``(B,)``.
         key: Draws the LPIPS reference and the place of its window.
@@ -105,7 +115,7 @@ def distillation_loss(
         to_unit_range(batch[name]) for name in ("target", "teacher", "drawing", "low_quality")
     )
     asked = partial(prompted, drawing=drawing, low_res=low_res, truth=truth)
-    truth, teacher = (asked(goal, chosen=batch["phrases"]) for goal in (truth, teacher))
+    truth, teacher = (asked(goal, strength=batch["phrases"]) for goal in (truth, teacher))
     keys = jax.random.split(key)
     errors = [_per_clip(jnp.abs(decoded - target)) for target in (truth, teacher)]
     value = jnp.mean((1 - detail) * errors[0] + detail * errors[1])
@@ -140,6 +150,9 @@ def distillation_loss(
     return value, parts
 
 
+MIN_STRENGTH, MAX_STRENGTH = 0.5, 1.5
+"""Of a prompt, s of equation (3)."""
+
 NOISE_TABLE = "noise_level_embedding.embedding"
 
 
@@ -151,6 +164,23 @@ def noise_table(levels: int, channels: int, full: int) -> Float[Array, "levels c
     phase = np.pi * np.minimum(np.arange(levels) / full, 1)
     waves = np.arange(1, channels + 1)
     return jnp.asarray(np.cos(np.outer(phase, waves)) / np.sqrt(waves), jnp.float32)
+
+
+def control(detail: Array, phrases: Float[Array, "B 4"]) -> Float[Array, "B 1 1 1 4"]:
+    """Equation (3).
+
+    Args:
+        detail: a of equation (1), ``(B,)``.
+        phrases: Strengths of ``PHRASES``.
+    """
+    of = dict(zip(PHRASES, jnp.moveaxis(phrases, -1, 0), strict=True))
+    maps = (
+        2 * detail - 1,
+        of["drawing"],
+        of["sharp"] - of["smooth"],
+        of["keep film grain"],
+    )
+    return jnp.stack(maps, -1)[:, None, None, None]
 
 
 def _networks(config: TrainConfig, source: Source, make_vae, make_unet):
@@ -168,10 +198,8 @@ def _networks(config: TrainConfig, source: Source, make_vae, make_unet):
         assert config.full_perception_level
         levels, channels = denoiser[NOISE_TABLE].shape
         denoiser[NOISE_TABLE] = noise_table(levels, channels, config.full_perception_level)
-    if config.through_sampler:
-        learning, denoiser = EVERYTHING.split(denoiser)
-        trained = {**trained, **under("unet", learning)}
-    return trained, frozen, denoiser
+    learning, denoiser = EVERYTHING.split(denoiser)
+    return {**trained, **under("unet", learning)}, frozen, denoiser
 
 
 def distillation(config: TrainConfig, source: Source) -> Task:
@@ -182,28 +210,37 @@ def distillation(config: TrainConfig, source: Source) -> Task:
     vae, network = Functional.of(make_vae), Functional.of(make_unet)
     encode, text_encoder = text_conditioning(config, source)
 
-    def decoded(
+    def latents_of(
         trained: Parameters, frozen: Parameters, batch: Batch, level: Array, key: Array
     ) -> Video:
-        low_res = to_unit_range(batch["low_quality"])
         denoiser = network.bind({**part("unet", frozen), **part("unet", trained)})
-        text = encode(frozen, batch)
-        latents = sample_latents(denoiser, low_res, text, level, key, config)
-        if not config.through_sampler:
-            latents = jax.lax.stop_gradient(latents)
+        low_res, text = to_unit_range(batch["low_quality"]), encode(frozen, batch)
+        return sample_latents(denoiser, low_res, text, level, key, config)
+
+    def decoded(trained: Parameters, frozen: Parameters, batch: Batch, latents: Video) -> Video:
         model = vae.bind({**own(trained), **part("vae", frozen)})
-        return model.decode(latents / scale, low_res)
+        return model.decode(latents / scale, to_unit_range(batch["low_quality"]))
 
     def loss(trained: Parameters, frozen: Parameters, batch: Batch, key: Array, step: Array):
         del step
-        keys = jax.random.split(key, 3)
+        keys = jax.random.split(key, 4)
         level = random_levels(keys[0], batch["target"].shape[0], config.noise_levels)
-        frames = decoded(trained, frozen, batch, level, keys[1])
         detail = jnp.minimum(level / full, 1.0)
-        return distillation_loss(frames, batch, part("lpips", frozen), detail, keys[2], config)
+        latents = latents_of(trained, frozen, batch, level, keys[1])
+        unet_error = jnp.mean(jnp.square(latents - control(detail, batch["phrases"])))
+        strength = jax.random.uniform(
+            keys[2], (len(detail), 1), minval=MIN_STRENGTH, maxval=MAX_STRENGTH
+        )
+        asked = {**batch, "phrases": batch["phrases"] * strength}
+        given = jnp.broadcast_to(control(detail, asked["phrases"]), latents.shape)
+        frames = decoded(trained, frozen, asked, given)
+        weights = part("lpips", frozen)
+        value, parts = distillation_loss(frames, asked, weights, detail, keys[3], config)
+        return value + unet_error, {**parts, "unet_error": unet_error}
 
     def sample(trained: Parameters, frozen: Parameters, batch: Batch, key: Array) -> Video:
-        return decoded(trained, frozen, batch, validation_level(config, batch), key)
+        level = validation_level(config, batch)
+        return decoded(trained, frozen, batch, latents_of(trained, frozen, batch, level, key))
 
     trained, frozen, denoiser = _networks(config, source, make_vae, make_unet)
     others = {

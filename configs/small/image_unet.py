@@ -1,6 +1,6 @@
-"""The image U-Net of the default model: v-prediction on single crops.
+"""A small image U-Net: v-prediction on single crops.
 
-python train.py configs/default/image_unet.py --workdir runs/image_unet
+python train.py configs/small/image_unet.py --workdir runs/image_unet
 """
 
 from uav_jax.data.degradation import DegradationConfig
@@ -24,8 +24,8 @@ def config() -> TrainConfig:
             degradation=DegradationConfig.mild(),
         ),
         autoencoder_from="runs/image_autoencoder",
-        vae=VAEConfig.default_model(video=False),
-        unet=UNetConfig.default_model(),
+        vae=VAEConfig.small(video=False),
+        unet=UNetConfig.small(),
         text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=5e-4, ema_decay=0.998),
         validation=ValidationConfig(batches=4),

@@ -1,6 +1,6 @@
-"""The temporal layers of the default model's U-Net, on clips with camera motion.
+"""The temporal layers of a small U-Net, on clips with camera motion.
 
-python train.py configs/default/temporal_unet.py --workdir runs/temporal_unet
+python train.py configs/small/temporal_unet.py --workdir runs/temporal_unet
 """
 
 from uav_jax.data.degradation import DegradationConfig
@@ -26,8 +26,8 @@ def config() -> TrainConfig:
         ),
         autoencoder_from="runs/image_autoencoder",
         unet_from="runs/image_unet",
-        vae=VAEConfig.default_model(video=False),
-        unet=UNetConfig.default_model(),
+        vae=VAEConfig.small(video=False),
+        unet=UNetConfig.small(),
         text_encoder=TextEncoderConfig.default_model(),
         optimizer=OptimizerConfig(learning_rate=3e-4, ema_decay=0.995),
         validation=ValidationConfig(batches=4),

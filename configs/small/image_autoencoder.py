@@ -1,6 +1,6 @@
-"""The image autoencoder of the default model.
+"""A small image autoencoder.
 
-python train.py configs/default/image_autoencoder.py --workdir runs/image_autoencoder
+python train.py configs/small/image_autoencoder.py --workdir runs/image_autoencoder
 """
 
 from uav_jax.data.loader import DataConfig
@@ -13,7 +13,7 @@ def config() -> TrainConfig:
     return TrainConfig(
         stage="image_autoencoder",
         data=DataConfig(directory="data", batch_size=8, crop=96, low_quality=False),
-        vae=VAEConfig.default_model(video=False),
+        vae=VAEConfig.small(video=False),
         optimizer=OptimizerConfig(learning_rate=1e-3, ema_decay=0.99),
         validation=ValidationConfig(batches=4),
         lpips_weight=0.5,

@@ -1,8 +1,6 @@
-"""The default model's last run: the video decoder from nothing, and the U-Net with it.
+"""A small video decoder from nothing, and the U-Net with it.
 
-python train.py configs/default/video_decoder.py --workdir runs/video_decoder
-
-Meant for one GPU; see docs/default_model.md for how long it took.
+python train.py configs/small/video_decoder.py --workdir runs/video_decoder
 """
 
 from dataclasses import replace
@@ -52,8 +50,8 @@ def config() -> TrainConfig:
         ),
         autoencoder_from="runs/image_autoencoder",
         unet_from="runs/temporal_unet",
-        vae=VAEConfig.default_model(video=True),
-        unet=UNetConfig.default_model(),
+        vae=VAEConfig.small(video=True),
+        unet=UNetConfig.small(),
         text_encoder=TextEncoderConfig.default_model(),
         schedule=ScheduleConfig(timestep_spacing="trailing"),
         optimizer=OptimizerConfig(
