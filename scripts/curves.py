@@ -2,11 +2,13 @@
 
     python -m scripts.curves EVALUATION_CLIPS [--kind real] [--clips N] [--frames N]
 
-Steps, guidance, noise level; what is left without the temporal layers' view of other frames (every
-frame alone), and what propagation along optical flow adds. Means over the clips, also as JSON.
+Noise level; each phrase that prompts are made of, with guidance; what is left without the temporal
+layers' view of other frames (every frame alone), without the U-Net (its latents zero), and what
+propagation along optical flow adds. Means over the clips, also as JSON.
 """
 
 import argparse
+import copy
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from flax import nnx
 from rich.console import Console
 
 from uav_jax.evaluation.dataset import Dataset, EvalClip, checked
@@ -29,20 +32,11 @@ MEASURES = {
     "lpips_alex": "LPIPS",
     "psnr_rgb": "PSNR (dB)",
     "ewarp": "E*warp",
+    "noise_gain": "noise gain",
     "sharpness": "sharpness",
 }
-SWEEPS = {
-    "inference_steps": (1, 2, 4),
-    "guidance_scale": (1.0, 3.0, 6.0, 9.0),
-    "noise_level": (0, 3, 10, 20, 40, 60),
-}
-
-ABLATION = {
-    "every frame alone": "alone",
-    "no propagation": "together",
-    "propagation": "propagated",
-}
-"""Without a view of other frames, with it, and with latents that follow optical flow as well."""
+NOISE_LEVELS = (0, 10, 20, 30, 40, 50, 60)
+GUIDANCE = (1.0, 1.5, 2.0)
 
 
 class FirstFrames(EvalClip):
@@ -113,62 +107,68 @@ def scores(dataset: Dataset, scorer: Scorer, upscaler: Upscaler, settings, alone
 
 
 def plot(found: dict, path: Path) -> None:
-    """A column for each setting, a row for each measure."""
+    """A column for the noise level and one for the phrases, a row for each measure."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    shape = (len(MEASURES), len(SWEEPS) + 1)
-    figure, axes = plt.subplots(*shape, figsize=(12, 9), sharey="row")
-    for axis, measure in zip(axes[:, -1], MEASURES, strict=True):
-        axis.plot(list(ABLATION.values()), [found[name][measure] for name in ABLATION], "o")
-        axis.grid(alpha=0.3)
-    for column, (field, values) in zip(axes.T, SWEEPS.items(), strict=False):
-        for axis, (measure, title) in zip(column, MEASURES.items(), strict=True):
-            axis.plot(values, [found[field][str(v)][measure] for v in values], "o-")
+    figure, axes = plt.subplots(len(MEASURES), 2, figsize=(9, 11), sharey="row")
+    for (left, right), (measure, title) in zip(axes, MEASURES.items(), strict=True):
+        levels = found["noise_level"]
+        left.plot(NOISE_LEVELS, [levels[str(v)][measure] for v in NOISE_LEVELS], "o-")
+        left.set_ylabel(title)
+        for phrase, values in found["phrases"].items():
+            right.plot(GUIDANCE, [values[str(g)][measure] for g in GUIDANCE], "o-", label=phrase)
+        for axis in (left, right):
             axis.axhline(found["default"][measure], color="grey", linewidth=0.8)
-            axis.set_ylabel(title if field == next(iter(SWEEPS)) else "")
             axis.grid(alpha=0.3)
-        column[-1].set_xlabel(field.replace("_", " "))
+    axes[-1, 0].set_xlabel("noise level")
+    axes[-1, 1].set_xlabel("guidance")
+    axes[0, 1].legend()
     figure.tight_layout()
     figure.savefig(path, dpi=90)
+
+
+def without_unet(upscaler: Upscaler) -> Upscaler:
+    """The model with a U-Net whose latents are zero."""
+    silent = copy.copy(upscaler)
+    silent.unet = nnx.clone(upscaler.unet)
+    for parameter in (silent.unet.conv_out.kernel, silent.unet.conv_out.bias):
+        parameter[...] = 0 * parameter[...]
+    return silent
 
 
 def main() -> None:
     """Measures and writes the picture and the numbers."""
     parser = arguments(__doc__)
+    parser.add_argument("--model", default="default")
     parser.add_argument("--out", type=Path, default=DOCS / "default_model_curves.png")
     options = parser.parse_args()
-    console, upscaler = Console(), Upscaler.from_pretrained()
+    console, upscaler = Console(), Upscaler.from_pretrained(options.model)
     dataset = Shortened(options.data, options.kind, options.clips, options.frames)
     scorer = Scorer([m for m in MEASURES if m != "sharpness"])
     defaults = upscaler.defaults
-    found: dict = {}
 
-    def measured(name: str, settings: UpscaleSettings, alone: bool = False) -> dict:
-        values = scores(dataset, scorer, upscaler, settings, alone)
+    def measured(name: str, model: Upscaler = upscaler, alone: bool = False, **fields) -> dict:
+        values = scores(dataset, scorer, model, replace(defaults, **fields), alone)
         console.print(name, {k: round(values[k], 4) for k in MEASURES})
         return values
 
-    found["default"] = measured("default", defaults)
-    still = replace(defaults, propagation_steps=())
-    found["every frame alone"] = measured("every frame alone", still, alone=True)
-    last = (defaults.inference_steps - 1,)
-    for name, steps in (("no propagation", ()), ("propagation", last)):
-        same = defaults.propagation_steps == steps
-        settings = replace(defaults, propagation_steps=steps)
-        found[name] = found["default"] if same else measured(name, settings)
-    for field, values in SWEEPS.items():
-        found[field] = {}
-        for value in values:
-            same = getattr(defaults, field) == value
-            made = (
-                found["default"]
-                if same
-                else measured(f"{field} {value}", replace(defaults, **{field: value}))
-            )
-            found[field][str(value)] = made
+    found: dict = {"default": measured("default")}
+    found["every frame alone"] = measured("every frame alone", alone=True)
+    found["no U-Net"] = measured("no U-Net", without_unet(upscaler))
+    found["propagation"] = measured("propagation", propagation_steps=(0,))
+    found["noise_level"] = {
+        str(level): measured(f"noise level {level}", noise_level=level) for level in NOISE_LEVELS
+    }
+    found["phrases"] = {
+        phrase: {
+            str(g): measured(f"{phrase}, guidance {g}", prompt=phrase, guidance_scale=g)
+            for g in GUIDANCE
+        }
+        for phrase in upscaler.phrases or ()
+    }
     plot(found, options.out)
     options.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
 
