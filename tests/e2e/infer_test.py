@@ -150,7 +150,7 @@ def broken_inputs(folder, clip):
         "zero frames": (["-i", folder / "silent.mp4"], "no video stream"),
         "empty folder": (["-i", folder / "empty"], "holds no video, no image"),
         "sizes": (["-i", folder / "sizes"], "9.png is 9x8, but 8.png is 8x8"),
-        "noise": (["-i", clip, "-n", "351"], "351 is outside 0..350"),
+        "noise": (["-i", clip, "-n", "61"], "61 is outside 0..60"),
         "steps": (["-i", clip, "-s", "0"], "0 is outside 1..1000"),
         "many steps": (["-i", clip, "-s", "1001"], "1001 is outside 1..1000"),
         "propagation": (["-i", clip, "-s", "3", "-p", "3"], "3 is outside 0..2"),

@@ -17,7 +17,6 @@ from uav_jax.pipeline.color import bicubic_x4
 from uav_jax.training.decoder import _networks
 from uav_jax.training.functional import Functional, initialise
 from uav_jax.weights.engine import parameter_shapes
-from uav_jax.weights.model_files import DEFAULT_DIRECTORY, ModelFiles
 
 PLAIN = VAEConfig(
     block_out_channels=(8, 8, 8),
@@ -99,7 +98,3 @@ def test_of_the_image_autoencoder_only_the_encoder_is_taken(tmp_path):
     assert all(np.all(np.asarray(v) == 1) for v in frozen.values())
     assert {n.split(".")[0] for n in frozen} == {"encoder", "quant_conv"}
     assert not np.any(trained["decoder.conv_out.kernel"])
-
-
-def test_the_model_that_ships_is_one():
-    assert ModelFiles(DEFAULT_DIRECTORY).config("vae_video").residual

@@ -8,7 +8,7 @@ from uav_jax.weights.model_files import find_model
 
 def test_the_shipped_defaults_are_read():
     settings = UpscaleSettings.from_json(find_model("default").defaults())
-    assert settings.tile_size == 192 and settings.color_fix == "wavelet"
+    assert settings.tile_size == 192 and settings.color_fix == "none"
     assert UpscaleSettings.from_json({"propagation_steps": [1, 2]}).propagation_steps == (1, 2)
 
 

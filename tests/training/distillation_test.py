@@ -24,12 +24,15 @@ from uav_jax.training.checkpoint import load_network, save_network
 from uav_jax.training.config import DistillationConfig, OptimizerConfig
 from uav_jax.training.export import export
 from uav_jax.training.loop import train
+from uav_jax.training.sources import trained_beside
 from uav_jax.training.stages.distillation import (
+    control,
     distillation_loss,
     flicker_error,
     flow_of,
     noise_table,
 )
+from uav_jax.weights.model_files import ModelFiles
 from uav_jax.weights.pretrained import read_trunk
 
 VAE = VAEConfig(
@@ -56,6 +59,9 @@ def folder(tmp_path_factory):
     (folder / "unet").mkdir()
     save_network(folder / "unet", drawn(partial(VideoUNet, SMALLEST_UNET)))
     return folder
+
+
+PHOTOS = DataConfig(directory="data", batch_size=2)
 
 
 def recipe(folder, **fields):
@@ -105,6 +111,7 @@ def test_the_exported_model_upscales_a_clip(finished, tmp_path):
     workdir, config, _ = finished
     export(config, [workdir], write_model_parts(tmp_path))
     assert "Redistribution" in (tmp_path / "NOTICE").read_text()
+    assert ModelFiles(tmp_path).phrases() == PHRASES
     upscaler = Upscaler.from_pretrained(str(tmp_path))
     settings = UpscaleSettings(
         inference_steps=1, guidance_scale=1.0, noise_level=0, use_video_vae=True, decode_overlap=1
@@ -166,6 +173,20 @@ def test_a_drawing_is_learnt_from_the_other_teacher(folder, batch, detail):
     assert cost == pytest.approx(0, abs=1e-6)
 
 
+def test_latents_say_what_is_asked_for():
+    drawing, smooth, sharp, grain = np.eye(4, dtype=np.float32)
+    asked = control(jnp.array([0, 1, 0.5, 0]), jnp.stack([drawing, 2 * smooth, sharp, grain]))
+    expected = [[-1, 1, 0, 0], [1, 0, -2, 0], [0, 0, 1, 0], [-1, 0, 0, 1]]
+    np.testing.assert_array_equal(asked[:, 0, 0, 0], expected)
+
+
+def test_the_u_net_learns_along(finished):
+    workdir, config, _ = finished
+    drawn_unet, trained = load_network(config.unet_from), trained_beside(workdir, "unet")
+    assert trained.keys() == drawn_unet.keys()
+    assert np.any(trained["conv_out.kernel"] != drawn_unet["conv_out.kernel"])
+
+
 def test_noise_levels_start_alike_where_they_are_near():
     table = noise_table(100, 16, 60)
     steps = jnp.linalg.norm(jnp.diff(table[:61], axis=0), axis=1)
@@ -198,6 +219,10 @@ def test_what_moves_along_does_not_flicker(batch):
         (dict(full_perception_level=None), "needs full_perception_level"),
         (dict(vae=replace(VAE, trunk=None)), "vae has none"),
         (dict(stage="video_decoder", unet_from="x"), "does not go with data kind"),
+        (
+            dict(stage="video_decoder", decoder_from="x", data=PHOTOS),
+            "true_latents 0.25: a decoder with a trunk has no encoder",
+        ),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(folder, change, message):

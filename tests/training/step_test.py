@@ -1,5 +1,7 @@
 """The optimizer step against hand-computed cases."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,6 +40,11 @@ def test_adams_first_step_moves_by_the_learning_rate_against_the_gradients_sign(
     assert float(history[0]["loss"]) == pytest.approx(2 * (1 + 9))
     assert float(history[0]["grad_norm"]) == pytest.approx(float(np.hypot(4, 12)))
     assert int(state.step) == 1
+
+
+def test_parameters_that_a_factor_names_move_further():
+    state, _ = run(dataclasses.replace(PLAIN, rate_factors=(("^v", 9.0), ("w", 3.0))), 1)
+    assert state.trained["w"] == pytest.approx(np.array([0.7, -1.7]), abs=1e-6)
 
 
 def test_two_adam_steps_equal_the_formula():

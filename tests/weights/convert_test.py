@@ -225,7 +225,7 @@ def test_another_format_is_shown_in_short(converted, tmp_path):
         model_files.ModelFiles(source)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "vae_3d"])
 def test_every_network_of_the_shipped_model_is_read(name):
     parameters, extras = model_files.find_model("default").parameters(name)
     assert parameters and all(np.isfinite(value).all() for value in parameters.values())

@@ -12,9 +12,9 @@ from uav_jax.video.codecs import CODECS
 
 EXAMPLES = """examples:
   infer.py -i clip.mp4 -o out
-  infer.py -i clip.mp4 -o better.mp4 --prompt "a cat on a sofa"
+  infer.py -i clip.mp4 -o better.mp4 --prompt "keep film grain"
   infer.py -i *.mp4 -o out --height 1080 --codec h265
-  infer.py -i old_films/ -r -o out -n 150 -g 9 --color_fix AdaIn --save_image
+  infer.py -i old_films/ -r -o out -n 40 --prompt "sharp" -g 1.5 --save_image
   infer.py -i film.mkv -o part.mkv --from 00:01:00 --to 00:01:10
   infer.py -i photo.jpg -o photo_4x.png
   infer.py --demo -o results
@@ -109,7 +109,9 @@ def _add_sampling_arguments(p: argparse.ArgumentParser) -> None:
         metavar="0..350",
         help="low keeps to the input, high invents detail",
     )
-    g.add_argument("-g", "--guidance_scale", type=float, help="how strongly prompts act; 1 is off")
+    g.add_argument(
+        "-g", "--guidance_scale", type=float, help="how strongly prompts act, 1 and more"
+    )
     g.add_argument("-s", "--inference_steps", type=int, help="denoising steps")
     g.add_argument("--solver", choices=SOLVERS, help="dpmpp and unipc need fewer steps")
     g.add_argument(
@@ -137,7 +139,11 @@ def _add_sampling_arguments(p: argparse.ArgumentParser) -> None:
 
 def _add_model_arguments(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("prompts, decoder and tiles")
-    g.add_argument("--prompt", help="what the video shows (default: CLIP.txt beside it, if any)")
+    g.add_argument(
+        "--prompt",
+        help="what the video shows, or what is wanted; the default model knows: drawing, smooth, "
+        "sharp, keep film grain (default: CLIP.txt beside the video, if any)",
+    )
     g.add_argument(
         "--caption",
         choices=("off", "auto"),

@@ -342,7 +342,7 @@ def _prompt_notes(upscaler: Upscaler, settings: UpscaleSettings) -> list[str]:
         return []
     quoted = ", ".join(repr(shown(phrase)) for phrase in ignored)
     known = ", ".join(map(repr, upscaler.phrases or ()))
-    return [f"the prompt's {quoted} is ignored; this model knows {known or 'no prompts'}"]
+    return [f"ignored of the prompt: {quoted}; this model knows {known or 'no prompts'}"]
 
 
 def _encoder(job: Job) -> dict[str, str]:

@@ -64,6 +64,7 @@ def facts(upscaler: Upscaler, limits: Limits) -> dict:
             "color_fix": defaults.color_fix,
         },
         "highest_noise_level": upscaler.unet.config.max_noise_level,
+        "phrases": upscaler.phrases,
         "flow": upscaler.has("propagator"),
         "limits": {"megabytes": limits.megabytes, "seconds": limits.seconds},
     }

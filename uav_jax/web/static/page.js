@@ -223,6 +223,7 @@ function fresh() {
 async function open() {
   try { state = await call("state"); } catch (error) { return fail(error.message); }
   $("noise_level").max = state.highest_noise_level;
+  if (state.phrases) $("d-prompt").textContent = `This model knows: ${state.phrases.join(", ")}. Several are separated by commas.`;
   fresh();
 }
 
