@@ -14,6 +14,7 @@ from tests.training.tiny import SMALLEST_UNET, drawn, tiny_recipe
 from uav_jax.data.loader import DataConfig
 from uav_jax.data.motion import CameraPath
 from uav_jax.data.phrases import PHRASES
+from uav_jax.data.teacher_targets import FRAMES
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.config import TrunkConfig, VAEConfig
 from uav_jax.motion.warp import warp
@@ -171,6 +172,16 @@ def test_a_drawing_is_learnt_from_the_other_teacher(folder, batch, detail):
         config,
     )
     assert cost == pytest.approx(0, abs=1e-6)
+
+
+def test_flat_crops_have_a_finite_loss(folder, batch):
+    config = recipe(folder, distillation=DistillationConfig(blocking_weight=1.0))
+    flat = {n: jnp.full_like(v, 128) if n in FRAMES else v for n, v in batch.items()}
+    weights = sources.Files().lpips(config)
+    value, gradient = jax.value_and_grad(
+        lambda y: distillation_loss(y, flat, weights, jnp.ones(4), jax.random.key(0), config)[0]
+    )(jnp.zeros(batch["target"].shape))
+    assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
 def test_latents_say_what_is_asked_for():

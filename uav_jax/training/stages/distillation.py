@@ -145,10 +145,14 @@ def distillation_loss(
         value += config.change_weight * parts["flicker"]
     if config.distillation.blocking_weight:
         wanted = blocking_energy(rearrange(truth, "b t h w c -> (b t) h w c"))
-        difference = jnp.mean(jnp.abs(jnp.log(energy) - jnp.log(wanted)))
+        logarithms = (jnp.log(jnp.clip(b, *BLOCKING_RANGE)) for b in (energy, wanted))
+        difference = jnp.mean(jnp.abs(jnp.subtract(*logarithms)))
         value += config.distillation.blocking_weight * difference
     return value, parts
 
+
+BLOCKING_RANGE = (0.1, 10.0)
+"""Of B in equation (1); flat crops have none at all, or nothing else."""
 
 MIN_STRENGTH, MAX_STRENGTH = 0.5, 1.5
 """Of a prompt, s of equation (3)."""
