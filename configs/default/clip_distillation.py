@@ -25,10 +25,11 @@ def config() -> TrainConfig:
         ),
         decoder_from="runs/image_distillation",
         unet_from="runs/image_distillation/unet-network.safetensors",
-        optimizer=replace(images.optimizer, learning_rate=2e-4, decay_steps=770),
+        optimizer=replace(images.optimizer, learning_rate=2e-4, decay_steps=2970),
         lpips_frames=2,
         lpips_window=64,
         distillation=DistillationConfig(blocking_weight=0.05),
         change_weight=1.0,
+        steps=3000,
         seed=1,
     )

@@ -16,7 +16,7 @@ def config() -> TargetsConfig:
     return replace(
         images,
         out="data/clip_targets",
-        records=320,
+        records=640,
         validation_records=16,
         frames=3,
         crop=160,

@@ -39,7 +39,7 @@ def config() -> TrainConfig:
             learning_rate=2e-4,
             warmup_steps=30,
             ema_decay=0.98,
-            decay_steps=770,
+            decay_steps=170,
             rate_factors=((r"^unet/|condition_|post_quant", 5.0),),
         ),
         validation=ValidationConfig(batches=2, noise_level=60),
@@ -48,7 +48,7 @@ def config() -> TrainConfig:
         sampling_steps=1,
         lpips_stages=4,
         lpips_window=96,
-        steps=800,
+        steps=200,
         log_every=10,
         checkpoint_every=50,
     )

@@ -24,7 +24,7 @@ def config() -> TargetsConfig:
     return TargetsConfig(
         photographs="data",
         out="data/image_targets",
-        records=1600,
+        records=448,
         validation_records=32,
         lead=6,
         degradation=degradation,
