@@ -27,7 +27,7 @@ LARGE, SMALL = (3, 240, 400), (13, 64, 80)
 """Frames, height and width: for tiles, and for windows and groups."""
 
 LATER = 3
-"""Frames that the other run starts later: its windows meet elsewhere, its decode groups do not."""
+"""Frames that the other run starts later: its windows and decode groups meet elsewhere."""
 
 
 def clip(frames: int, height: int, width: int) -> np.ndarray:
@@ -89,7 +89,8 @@ def in_time(upscaler: Upscaler, settings: UpscaleSettings) -> tuple[float, float
     first, later = (made(upscaler, f, settings) for f in (frames, frames[LATER:]))
     meet = [5 - LATER, 7 - LATER]
     windows = ratio(energies(first[LATER:], 0), meet) / ratio(energies(later, 0), meet)
-    return windows, ratio(energies(first, 0), list(range(2, SMALL[0] - 1, 3)))
+    group = upscaler.network("vae_video").config.group
+    return windows, ratio(energies(first, 0), list(range(group - 1, SMALL[0] - 1, group)))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A training step of the default model against its forward pass.
+"""A training step of a small model (``configs/small``) against its forward pass.
 
     python benchmarks/train_step.py [--json]
 

@@ -2,9 +2,9 @@
 
     python -m scripts.curves EVALUATION_CLIPS [--kind real] [--clips N] [--frames N]
 
-Noise level; each phrase that prompts are made of, with guidance; what is left without the temporal
-layers' view of other frames (every frame alone), without the U-Net (its latents zero), and what
-propagation along optical flow adds. Means over the clips, also as JSON.
+Noise level, and each phrase with guidance. Ablations: every frame as a clip of its own, the U-Net's
+latents zero (to the decoder: the middle noise level, no prompt), propagation along optical flow.
+Means over the clips, also as JSON.
 """
 
 import argparse
@@ -157,7 +157,7 @@ def main() -> None:
 
     found: dict = {"default": measured("default")}
     found["every frame alone"] = measured("every frame alone", alone=True)
-    found["no U-Net"] = measured("no U-Net", without_unet(upscaler))
+    found["latents zero"] = measured("latents zero", without_unet(upscaler))
     found["propagation"] = measured("propagation", propagation_steps=(0,))
     found["noise_level"] = {
         str(level): measured(f"noise level {level}", noise_level=level) for level in NOISE_LEVELS

@@ -4,7 +4,8 @@
 
 ``DATA`` is what ``python -m uav_jax.data.packages`` wrote; only photographs that no training sees
 are taken, and some that scikit-image ships (extra "demo"). Each clip is a camera's path over a
-photograph or a drawing made of one, 16 frames of 640 x 352, and its input a quarter of that.
+photograph or a drawing made of one, 16 frames of 640 x 352, and its input a quarter of that. The
+photographs of scikit-image are enlarged up to twice, so that their truth lacks the finest detail.
 """
 
 import argparse
@@ -47,7 +48,7 @@ class Clip:
     name: str
     photo: int | str  # of the held-out ones, or one of scikit-image
     damage: Damage
-    look: Callable[[Image.Image], Image.Image] = lambda photo: photo
+    restyle: Callable[[Image.Image], Image.Image] = lambda photo: photo
 
 
 def _soft(clip: np.ndarray, sigma: float) -> np.ndarray:
@@ -149,7 +150,7 @@ def photograph(which: int | str, held_out: Sequence[Path]) -> Image.Image:
 def make(clip: Clip, held_out: Sequence[Path], folder: Path, seed: int) -> None:
     """Writes ``hr.mkv`` and ``lq_real.mkv``."""
     rng = np.random.default_rng(seed)
-    photo = clip.look(photograph(clip.photo, held_out))
+    photo = clip.restyle(photograph(clip.photo, held_out))
     path = CameraPath(
         centre=(photo.width / 2, photo.height / 2),
         velocity=tuple(rng.uniform(-1.2, 1.2, 2)),

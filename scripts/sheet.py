@@ -63,10 +63,11 @@ def most_detailed(frame: np.ndarray, width: int, height: int) -> tuple[int, int]
 def row(sample: Sample, upscaler: Upscaler, peers: dict[str, Callable]) -> Image.Image:
     """The same part by every method."""
     name, low_res, truth = sample
-    shown = low_res[SHOWN_FRAME]
+    number = min(SHOWN_FRAME, len(low_res) - 1)
+    shown = low_res[number]
     pictures = {"bicubic": bicubic(shown[None])[0]}
     pictures |= {peer: upscale(shown) for peer, upscale in peers.items()}
-    pictures["uav_jax"] = to_bytes(np.concatenate(list(upscaler.upscale(low_res))))[SHOWN_FRAME]
+    pictures["uav_jax"] = to_bytes(np.concatenate(list(upscaler.upscale(low_res))))[number]
     if truth is not None:
         pictures["truth"] = truth
     top, left = (4 * v for v in most_detailed(shown, WIDTH // 4, HEIGHT // 4))
@@ -93,6 +94,8 @@ def main() -> None:
     peers = {name: load_peer(name) for name in SHOWN}
     samples = list(clips(options.data, options.kind)) if options.data else []
     samples += videos(options.videos, options.frame)
+    if not samples:
+        parser.error("give --data or --videos")
     rows = [row(sample, upscaler, peers) for sample in track(samples, "clips")]
     sheet = Image.new("RGB", (rows[0].width, sum(r.height for r in rows)), "white")
     for number, made in enumerate(rows):

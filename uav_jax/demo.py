@@ -117,6 +117,8 @@ def run_demo(output: Path, options: argparse.Namespace, console: Console) -> dic
     settings = settings_from(options, upscaler.defaults)
     wanted = JobOptions(overwrite=True)
     job = prepare(upscaler, source, output / "demo_upscaled.mp4", settings, wanted, _silent)
+    for note in job.notes:
+        console.print(note, markup=False)
     with console.status(f"upscaling {count} frames"):
         target = run_job(upscaler, job, _silent)
     versions = {

@@ -61,6 +61,14 @@ def codecs() -> Iterator[Row]:
             yield f"codec {name}", "missing", "pip install --force-reinstall av (its own wheel)"
 
 
+ABSENT = dict.fromkeys(NETWORKS, "") | {
+    "propagator": "-p needs it; a released directory has one",
+    "vae_3d": "not needed where vae_video decodes (--use_video_vae)",
+    "vae_video": "not needed where vae_3d decodes",
+}
+"""What is missed without a network."""
+
+
 def model(name: str) -> Iterator[Row]:
     """The networks of a model directory."""
     try:
@@ -71,8 +79,9 @@ def model(name: str) -> Iterator[Row]:
     yield "model", str(files.directory), ""
     for network in NETWORKS:
         there = files.has(network)
-        advice = "-p needs it; a released directory has one" if network == "propagator" else ""
-        yield f"  {network}", "found" if there else "not there", "" if there else advice
+        yield f"  {network}", "found" if there else "not there", "" if there else ABSENT[network]
+    if phrases := files.phrases():
+        yield "  prompts", "phrases", ", ".join(phrases)
 
 
 def extras() -> Iterator[Row]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from uav_jax.recipes import load_recipe
-from uav_jax.training.config import DistillationConfig, TrainConfig
+from uav_jax.training.config import TrainConfig
 
 
 def config() -> TrainConfig:
@@ -28,7 +28,7 @@ def config() -> TrainConfig:
         optimizer=replace(images.optimizer, learning_rate=2e-4, decay_steps=2970),
         lpips_frames=2,
         lpips_window=64,
-        distillation=DistillationConfig(blocking_weight=0.05),
+        distillation=replace(images.distillation, blocking_weight=0.05),
         change_weight=1.0,
         steps=3000,
         seed=1,

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from uav_jax.data.loader import DataConfig
 from uav_jax.recipes import load_recipe
-from uav_jax.training.config import TrainConfig
+from uav_jax.training.config import TrainConfig, ValidationConfig
 
 
 def config() -> TrainConfig:
-    """Clips of 3 frames, 96 pixels, from a folder of good videos; the U-Net stays as it is."""
+    """Clips of 3 frames, 96 pixels, from a folder of good videos; the U-Net stays as it is.
+
+    Without prompts: what they do to a result may become weaker.
+    """
     base = load_recipe(Path(__file__).with_name("clip_distillation.py"))
     targets = load_recipe(Path(__file__).with_name("clip_targets.py"))
     return replace(
@@ -25,7 +28,7 @@ def config() -> TrainConfig:
             frames=3,
             lead=targets.lead,
             crop=96,
-            added_prompt="",
+            empty_probability=1.0,
             degradation=replace(targets.degradation, clean_probability=0.2),
         ),
         decoder_from="default",
@@ -36,5 +39,6 @@ def config() -> TrainConfig:
         true_latents=0.0,
         steps=300,
         checkpoint_every=100,
+        validation=ValidationConfig(),
         seed=0,
     )

@@ -70,6 +70,6 @@ def config() -> TrainConfig:
         lpips_frames=1,
         change_weight=0.3,
         adversarial=AdversarialConfig(start_step=2000, weight=0.4),
-        steps=4160,  # of 8,000 that the rate was laid out for: where the shipped run ended
+        steps=4160,  # of 8,000 that the rate is laid out for
         checkpoint_every=1000,
     )

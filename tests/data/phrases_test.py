@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from uav_jax.data.phrases import PHRASES, draw_phrases, prompt_of, prompted
+from uav_jax.data.phrases import PHRASES, apply_phrases, draw_phrases, prompt_of
 
 RNG = np.random.default_rng(0)
 TRUTH = np.kron(RNG.uniform(-0.8, 0.8, (1, 1, 6, 6, 3)), np.ones((1, 1, 8, 8, 1))).astype("f")
@@ -16,7 +16,9 @@ LOW_RES = TRUTH[:, :, ::4, ::4]
 def asked(*phrases, low_res=LOW_RES):
     chosen = np.array([[phrase in phrases for phrase in PHRASES]], np.float32)
     drawing = jnp.zeros_like(TRUTH)
-    return np.asarray(prompted(jnp.asarray(TRUTH), drawing, low_res, jnp.asarray(TRUTH), chosen))
+    return np.asarray(
+        apply_phrases(jnp.asarray(TRUTH), drawing, low_res, jnp.asarray(TRUTH), chosen)
+    )
 
 
 def sharpness(frames):
@@ -24,7 +26,7 @@ def sharpness(frames):
 
 
 def test_every_phrase_is_drawn_and_smooth_never_with_sharp():
-    prompts = Counter(prompt_of(draw_phrases(RNG)) for _ in range(500))
+    prompts = Counter(prompt_of(draw_phrases(RNG, 0.4)) for _ in range(500))
     assert 200 < prompts[""] < 400
     assert all(sum(n for p, n in prompts.items() if one in p) > 40 for one in PHRASES)
     assert not any("smooth" in prompt and "sharp" in prompt for prompt in prompts)

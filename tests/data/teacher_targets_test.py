@@ -106,9 +106,10 @@ def test_undamaged_records_have_the_truth_as_their_result(folder):
         batch_size=2,
         frames=2,
         crop=16,
-        clean_probability=1.0,
+        undamaged_probability=1.0,
     )
     batch = next(batches(config))
     assert np.array_equal(batch["teacher"], batch["target"])
+    assert not batch["phrases"][:, [0, 3]].any()  # drawing and film grain
     reduced = batch["target"].reshape(2, 2, 4, 4, 4, 4, 3).mean((3, 5))
     assert np.abs(batch["low_quality"] - reduced).max() < 6

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from tests.stub import stub_upscaler
-from uav_jax.jobs.prepare import _prompt_notes
+from uav_jax.jobs.prepare import _model_notes
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.weights.model_files import DEFAULT_DIRECTORY, ModelFiles
 
@@ -27,20 +27,23 @@ def test_only_known_phrases_change_the_text(upscaler):
     assert jnp.array_equal(encoded(prompt="a dog on the grass"), plain)
     assert jnp.array_equal(encoded(prompt="a dog,  Keep film grain"), grain)
     pair = encoded(prompt="sharp", guidance_scale=2.0, n_prompt="blur, worst quality")
-    assert jnp.array_equal(pair[0], encoded(prompt="sharp")[0])
-    assert jnp.array_equal(pair[1], plain[0])
+    assert jnp.allclose(pair[0], encoded(prompt="sharp")[0], atol=1e-5)
+    assert jnp.allclose(pair[1], plain[0], atol=1e-5)
 
 
 def test_what_is_ignored_is_said(upscaler):
     settings = replace(upscaler.defaults, prompt="rain, drawing", scene_prompts=("rain", "fog"))
     assert upscaler.ignored_phrases(settings) == ["rain", "fog"]
-    (note,) = _prompt_notes(upscaler, settings)
+    (note,) = _model_notes(upscaler, settings)
     assert note == (
-        "ignored of the prompt: 'rain', 'fog'; this model knows 'drawing', 'smooth', 'sharp', "
-        "'keep film grain'"
+        "ignored: 'rain', 'fog'; this model reads only 'drawing', 'smooth', 'sharp', "
+        "'keep film grain', separated by commas"
     )
-    assert not _prompt_notes(upscaler, replace(upscaler.defaults, prompt="drawing, sharp"))
-    assert not _prompt_notes(upscaler, upscaler.defaults)
+    assert not _model_notes(upscaler, replace(upscaler.defaults, prompt="drawing, sharp"))
+    assert not _model_notes(upscaler, upscaler.defaults)
+    far = replace(upscaler.defaults, inference_steps=4, guidance_scale=3.0, n_prompt="blur")
+    notes = _model_notes(upscaler, far)
+    assert [note.split(":")[0] for note in notes] == ["ignored", "steps 4", "guidance 3"]
 
 
 def test_other_models_read_every_prompt(tiny_release):

@@ -76,6 +76,7 @@ def test_phrases_that_a_model_knows_are_found_in_its_order():
     known = ("drawing", "keep film grain")
     kept, ignored = split_phrases("Keep  film grain,a cat\nDRAWING,, drawing", known)
     assert (kept, ignored) == (["drawing", "keep film grain"], ["a cat"])
+    assert split_phrases("Drawing.; keep film grain!", known) == (list(known), [])
     assert split_phrases("", known) == ([], [])
 
 

@@ -1,4 +1,4 @@
-"""The default model's decoder: a residual super-resolution network on top of bicubic."""
+"""The residual decoder of small models: a super-resolution network on top of bicubic."""
 
 from dataclasses import replace
 from functools import partial

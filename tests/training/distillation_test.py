@@ -27,7 +27,7 @@ from uav_jax.training.export import export
 from uav_jax.training.loop import train
 from uav_jax.training.sources import trained_beside
 from uav_jax.training.stages.distillation import (
-    control,
+    control_maps,
     distillation_loss,
     flicker_error,
     flow_of,
@@ -186,7 +186,7 @@ def test_flat_crops_have_a_finite_loss(folder, batch):
 
 def test_latents_say_what_is_asked_for():
     drawing, smooth, sharp, grain = np.eye(4, dtype=np.float32)
-    asked = control(jnp.array([0, 1, 0.5, 0]), jnp.stack([drawing, 2 * smooth, sharp, grain]))
+    asked = control_maps(jnp.array([0, 1, 0.5, 0]), jnp.stack([drawing, 2 * smooth, sharp, grain]))
     expected = [[-1, 1, 0, 0], [1, 0, -2, 0], [0, 0, 1, 0], [-1, 0, 0, 1]]
     np.testing.assert_array_equal(asked[:, 0, 0, 0], expected)
 

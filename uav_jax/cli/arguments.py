@@ -106,8 +106,9 @@ def _add_sampling_arguments(p: argparse.ArgumentParser) -> None:
         "-n",
         "--noise_level",
         type=int,
-        metavar="0..350",
-        help="low keeps to the input, high invents detail",
+        metavar="N",
+        help="low keeps to the input, high invents detail; from 0 to 60 (the default model) or 350 "
+        "(the released one)",
     )
     g.add_argument(
         "-g", "--guidance_scale", type=float, help="how strongly prompts act, 1 and more"

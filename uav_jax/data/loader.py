@@ -12,7 +12,7 @@ from absl import flags
 from uav_jax.data.clips import Place, places
 from uav_jax.data.degradation import DegradationConfig, degrade, degrade_target
 from uav_jax.data.flow import moving_pair
-from uav_jax.data.phrases import draw_phrases, prompt_of
+from uav_jax.data.phrases import NOT_OF_DAMAGE, draw_phrases, prompt_of
 from uav_jax.data.teacher_targets import undamaged
 from uav_jax.data.unusable import Unusable, UnusableClip, unusable_if_damaged
 from uav_jax.data.variety import VarietyConfig
@@ -40,8 +40,9 @@ class DataConfig:
     low_quality: bool = True  # whether degraded frames are needed at all
     added_prompt: str = "best quality, extremely detailed"  # behind every caption
     negative_prompt: str = "blur, worst quality"
-    clean_probability: float = 0.0  # of teacher targets that are undamaged instead: the truth
-    # reduced, with itself as the teacher's result
+    undamaged_probability: float = 0.0  # of teacher targets: the truth reduced, with itself as the
+    # teacher's result
+    plain_probability: float = 0.4  # of teacher targets without any phrase
     negative_probability: float = 0.0  # degraded targets under the negative prompt
     empty_probability: float = 0.0  # dropped prompt
     validation: bool = False  # what is held out instead of the rest
@@ -54,6 +55,11 @@ class DataConfig:
     def __post_init__(self):
         if self.crop % 4:
             raise ValueError(f"crop {self.crop} is not a multiple of 4")
+        if self.undamaged_probability and self.kind != "teacher_targets":
+            raise ValueError(
+                f"undamaged_probability {self.undamaged_probability} is for kind teacher_targets; "
+                f"kind {self.kind} has degradation.clean_probability"
+            )
         if self.lead < 0:
             raise ValueError(f"lead {self.lead} is negative")
         if self.workers < 0:
@@ -85,9 +91,9 @@ def make_record(
             return shards.record(rng, config.frames, config.crop)  # pyright: ignore
 
         made = _usable(shards, unusable, _records(collection), cut)
-        if rng.random() < config.clean_probability:
-            made = undamaged(made)
-        phrases = draw_phrases(rng)
+        phrases = draw_phrases(rng, config.plain_probability)
+        if rng.random() < config.undamaged_probability:
+            made, phrases = undamaged(made), phrases * NOT_OF_DAMAGE
         return {**made, "phrases": phrases, "prompt": prompt_of(phrases), "index": np.array(index)}
     lead = int(rng.integers(config.lead + 1)) if config.lead else 0
     clip, caption = _usable_clip(config, collection, rng, unusable, lead)

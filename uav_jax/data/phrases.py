@@ -1,11 +1,12 @@
 """Phrases that the default model's prompts are made of, and what each of them asks for.
 
-A record is trained with some of them. Its goals, the truth and the teacher's result alike, change:
+Each training record draws some phrases. Its targets y, the truth and the teacher's result alike,
+change as follows:
 
-    drawing          g <- g + min(s, 1) (d - g): flat areas and clean lines
-    smooth           g <- g - min(s, 1) (g - blur(g))
-    sharp            g <- g + s SHARPENING (g - blur(g))
-    keep film grain  g <- g + s enlarge(clip(h(c - reduce(x))))
+    drawing          y <- y + min(s, 1) (d - y): flat areas and clean lines
+    smooth           y <- y - min(s, 1) (y - blur(y))
+    sharp            y <- y + s SHARPENING (y - blur(y))
+    keep film grain  y <- y + s enlarge(clip(h(c - reduce(x))))
 
 with s the phrase's strength, d the result of a teacher for drawings, c the low-resolution frame, x
 the truth and h what is finer than 3 x 3 pixels.
@@ -20,26 +21,33 @@ from jaxtyping import Array, Float
 from uav_jax.shapes import UPSCALE, Frames
 
 PHRASES = ("drawing", "smooth", "sharp", "keep film grain")
+NOT_OF_DAMAGE = np.array([0, 1, 1, 0], np.float32)
+"""1 for the phrases whose targets do not depend on how the input was degraded."""
 
-PLAIN_PROBABILITY, PHRASE_PROBABILITY = 0.4, 0.35
-"""Of a record without any phrase; of each phrase in another record."""
+PHRASE_PROBABILITY = 0.35
+"""Of each phrase, in a record that has any."""
 
 BLUR_SIGMA, SHARPENING = 1.6, 0.8
 MAX_GRAIN = 0.1
-"""Larger differences between input and truth are edges that lost their sharpness, no grain."""
+"""Limit of the difference of input and truth; larger ones are lost edges, not grain."""
 
 
-def draw_phrases(rng: np.random.Generator) -> Float[np.ndarray, " 4"]:
-    """1 for every phrase of a record's prompt, 0 for the others; never both smooth and sharp."""
+def draw_phrases(rng: np.random.Generator, plain_probability: float) -> Float[np.ndarray, " P"]:
+    """1 for every phrase of a record's prompt, 0 for the others; never both smooth and sharp.
+
+    Args:
+        rng: Of the record.
+        plain_probability: Of a record without any phrase.
+    """
     chosen = (rng.random(len(PHRASES)) < PHRASE_PROBABILITY).astype(np.float32)
-    if rng.random() < PLAIN_PROBABILITY:
+    if rng.random() < plain_probability:
         chosen[:] = 0
     if chosen[PHRASES.index("smooth")]:
         chosen[PHRASES.index("sharp")] = 0
     return chosen
 
 
-def prompt_of(chosen: Float[np.ndarray, " 4"]) -> str:
+def prompt_of(chosen: Float[np.ndarray, " P"]) -> str:
     """The phrases, separated by commas."""
     return ", ".join(phrase for phrase, one in zip(PHRASES, chosen, strict=True) if one)
 
@@ -62,7 +70,7 @@ def _blurred(frames: Frames) -> Frames:
     return _along_both(frames, [float(w) for w in bell / bell.sum()])
 
 
-def film_grain(
+def grain_of_input(
     low_res: Float[Array, "N h w 3"], truth: Float[Array, "N H W 3"]
 ) -> Float[Array, "N H W 3"]:
     """What the low-resolution frames have that the truth lacks, fine and weak, enlarged."""
@@ -72,35 +80,30 @@ def film_grain(
     return jax.image.resize(jnp.clip(fine, -MAX_GRAIN, MAX_GRAIN), truth.shape, "cubic")
 
 
-def prompted(
-    goal: Float[Array, "B T H W 3"],
+def apply_phrases(
+    target: Float[Array, "B T H W 3"],
     drawing: Float[Array, "B T H W 3"],
     low_res: Float[Array, "B T h w 3"],
     truth: Float[Array, "B T H W 3"],
-    strength: Float[Array, "B 4"],
+    strength: Float[Array, "B P"],
 ) -> Float[Array, "B T H W 3"]:
-    """The goal that a prompt asks for.
+    """The target that a prompt asks for.
 
     Args:
-        goal: The truth or the teacher's result, in [-1, 1] like all frames here.
+        target: The truth or the teacher's result, in [-1, 1] like all frames here.
         drawing: The result of the teacher for drawings.
         low_res: The degraded frames.
         truth: The undamaged frames.
         strength: s of every phrase, 0 where the prompt does not have it.
     """
-    of = dict(
-        zip(PHRASES, jnp.moveaxis(strength, -1, 0)[:, :, None, None, None, None], strict=True)
-    )
-    goal = goal + jnp.minimum(of["drawing"], 1) * (drawing - goal)
+    by_phrase = jnp.moveaxis(strength, -1, 0)[:, :, None, None, None, None]
+    s = dict(zip(PHRASES, by_phrase, strict=True))
+    target = target + jnp.minimum(s["drawing"], 1) * (drawing - target)
 
     def flat(video: Array) -> Array:
         return rearrange(video, "b t h w c -> (b t) h w c")
 
-    blurred = _blurred(flat(goal)).reshape(goal.shape)
-    grain = film_grain(flat(low_res), flat(truth)).reshape(goal.shape)
-    fine = goal - blurred
-    return (
-        goal
-        + (SHARPENING * of["sharp"] - jnp.minimum(of["smooth"], 1)) * fine
-        + of["keep film grain"] * grain
-    )
+    fine = target - _blurred(flat(target)).reshape(target.shape)
+    grain = grain_of_input(flat(low_res), flat(truth)).reshape(target.shape)
+    sharpening = SHARPENING * s["sharp"] - jnp.minimum(s["smooth"], 1)
+    return target + sharpening * fine + s["keep film grain"] * grain

@@ -33,7 +33,9 @@ def _shard(path: Path) -> dict[str, np.ndarray]:
     with path.open("rb") as opened, np.load(opened) as file:
         missing = [name for name in ARRAYS if name not in file]
         if missing:
-            raise ValueError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
+            raise ValueError(
+                f"{path} lacks {', '.join(missing)}; remove it and run make_targets again"
+            )
         shard = {name: file[name] for name in ARRAYS}
     if len({len(values) for values in shard.values()}) > 1 or not len(shard["target"]):
         raise ValueError(f"{path} holds arrays of different lengths, or no record")

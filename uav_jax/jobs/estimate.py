@@ -9,7 +9,7 @@ from flax import nnx
 
 from uav_jax.diffusion.sampler import guided
 from uav_jax.jobs.prepare import Job
-from uav_jax.pipeline.decode import decode_program
+from uav_jax.pipeline.decode import decode_program, plan_groups
 from uav_jax.pipeline.upscale import Upscaler
 from uav_jax.shapes import LATENT_CHANNELS
 from uav_jax.video.containers import shown
@@ -54,8 +54,16 @@ def operations(upscaler: Upscaler, job: Job) -> float:
     decode = decode_program.lower(
         graph, state, video(group, LATENT_CHANNELS), video(group, 3), real
     )
-    groups = -(-job.source.frames // vae.config.group) * len(plan.tiles)
-    return plan.calls(settings.inference_steps) * _flops(call) + groups * _flops(decode)
+    groups = {
+        (segment.scene, a, b)
+        for segment in plan.segments
+        for _, _, parts in plan_groups(
+            segment.frames, segment.start, segment.stop, settings.decode_overlap, vae.config.group
+        )
+        for a, b, _ in parts
+    }
+    decoded = len(groups) * len(plan.tiles)
+    return plan.calls(settings.inference_steps) * _flops(call) + decoded * _flops(decode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ from uav_jax.video.write import SegmentFormat
 RESULT_VERSION = 1
 """Rises when the same settings give another result, so that old results are not taken for new."""
 
+HIGHEST_TRAINED_GUIDANCE = 1.5
+"""Of models that know certain phrases (``MAX_STRENGTH`` of their training)."""
+
 DISK_MARGIN = 8
 """A disk is too small for certain if it holds less than this part of the estimate."""
 
@@ -316,7 +319,7 @@ def prepare(
         size=size,
         form=form,
         streams=streams,
-        notes=(*_notes(source, options, form, streams), *_prompt_notes(upscaler, settings)),
+        notes=(*_notes(source, options, form, streams), *_model_notes(upscaler, settings)),
     )
     job = replace(job, record=_record(upscaler, job, cuts))
     own = Sources([path, *source.files])
@@ -335,14 +338,25 @@ def _with_prompts(
     return replace(settings, **({"prompt": found[0]} if same else {"scene_prompts": found}))
 
 
-def _prompt_notes(upscaler: Upscaler, settings: UpscaleSettings) -> list[str]:
-    """What of the prompts has no effect."""
-    ignored = upscaler.ignored_phrases(settings)
-    if not ignored:
+def _model_notes(upscaler: Upscaler, settings: UpscaleSettings) -> list[str]:
+    """What a model that knows certain phrases does not do as the settings ask."""
+    if upscaler.phrases is None:
         return []
-    quoted = ", ".join(repr(shown(phrase)) for phrase in ignored)
-    known = ", ".join(map(repr, upscaler.phrases or ()))
-    return [f"ignored of the prompt: {quoted}; this model knows {known or 'no prompts'}"]
+    notes, known = [], ", ".join(map(repr, upscaler.phrases))
+    if ignored := upscaler.ignored_phrases(settings):
+        quoted = ", ".join(repr(shown(phrase)) for phrase in ignored)
+        notes.append(f"ignored: {quoted}; this model reads only {known}, separated by commas")
+    if settings.inference_steps != upscaler.defaults.inference_steps:
+        notes.append(
+            f"steps {settings.inference_steps}: this model was trained for "
+            f"{upscaler.defaults.inference_steps}, others make worse results"
+        )
+    if settings.guidance_scale > HIGHEST_TRAINED_GUIDANCE:
+        notes.append(
+            f"guidance {settings.guidance_scale:g}: this model was trained for 1 to "
+            f"{HIGHEST_TRAINED_GUIDANCE:g}"
+        )
+    return notes
 
 
 def _encoder(job: Job) -> dict[str, str]:

@@ -257,7 +257,7 @@ def upscale_video(
         output: A folder, or the name of a file.
         settings: Those of the model; its defaults.
         options: Of reading and writing.
-        progress: Told of phases.
+        progress: Told of phases, and of what is not done as asked (with 0, 0).
 
     Raises:
         ValueError: Every mistake in arguments or input, and where something is in the way.
@@ -265,4 +265,6 @@ def upscale_video(
     """
     settings, options = settings or upscaler.defaults, options or JobOptions()
     job = prepare(upscaler, source, output, settings, options, progress)
+    for note in job.notes:
+        progress(note, 0, 0)
     return run_job(upscaler, job, progress)

@@ -1,6 +1,7 @@
 """Prompts to token ids and embeddings."""
 
 import os
+import re
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -32,9 +33,9 @@ def full_prompt(caption: str, added: str) -> str:
 def split_phrases(prompt: str, known: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """The phrases of a prompt that a model knows, in its order, and the others.
 
-    Phrases are separated by commas or lines; case and spaces do not matter.
+    Phrases are separated by commas, semicolons or lines; case, spaces and full stops do not matter.
     """
-    parts = [" ".join(part.split()) for part in prompt.replace("\n", ",").split(",")]
+    parts = [" ".join(part.split()).strip(" .!?") for part in re.split("[,;\n]", prompt)]
     asked = {part.casefold() for part in parts}
     kept = [phrase for phrase in known if phrase.casefold() in asked]
     ignored = [part for part in parts if part and part.casefold() not in map(str.casefold, known)]

@@ -41,7 +41,7 @@ class UpscaleSettings:
 
     def __post_init__(self):
         checks = (
-            (self.noise_level >= 0, f"noise level {self.noise_level} is negative; use 0 to 350"),
+            (self.noise_level >= 0, f"noise level {self.noise_level} is negative; use 0 or more"),
             (
                 1 <= self.inference_steps <= 1000,
                 f"steps {self.inference_steps} is outside 1..1000",

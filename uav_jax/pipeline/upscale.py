@@ -100,13 +100,16 @@ class Upscaler:
         """``ValueError`` where this model cannot do what the settings ask."""
         highest = self.unet.config.max_noise_level
         if settings.noise_level > highest:
-            raise ValueError(f"noise level {settings.noise_level} is outside 0..{highest}")
+            raise ValueError(
+                f"noise level {settings.noise_level} is outside 0..{highest}, which the model "
+                f"{self._files.directory.name!r} was trained for"
+            )
         decoder = "vae_video" if settings.use_video_vae else "vae_3d"
         if not self._files.has(decoder):
             other = "without" if settings.use_video_vae else "with"
             raise ValueError(
                 f"the model {self._files.directory.name!r} has no {decoder}; use it {other} "
-                "--use_video_vae"
+                "--use_video_vae (use_video_vae in Python)"
             )
         if settings.propagation_steps and not self._files.has("propagator"):
             raise ValueError(
@@ -130,6 +133,7 @@ class Upscaler:
         not even the smallest tile fits, ``ValueError`` for cuts that do not rise.
         """
         settings = settings or self.defaults
+        self.check(settings)
         name = "vae_video" if settings.use_video_vae else "vae_3d"
         memory = int(MEMORY_SHARE * available_memory()) if memory is None else memory
         return make_plan(
@@ -202,7 +206,8 @@ class Upscaler:
         """What the settings' prompts say that this model does not know."""
         if self.phrases is None:
             return []
-        prompts = (settings.prompt, *settings.scene_prompts, settings.a_prompt, settings.n_prompt)
+        prompts = [settings.prompt, *settings.scene_prompts, settings.a_prompt]
+        prompts += [settings.n_prompt] if settings.guidance_scale > 1 else []
         ignored = [part for text in prompts for part in split_phrases(text, self.phrases)[1]]
         return list(dict.fromkeys(ignored))
 

@@ -29,8 +29,8 @@ class OptimizerConfig:
     clip_norm: float | None = 1.0  # None: no clipping
     ema_decay: float = 0.999
     decay_steps: int | None = None  # after the warm-up, linearly to 0; None: the rate stays
-    rate_factors: tuple[tuple[str, float], ...] = ()  # (regular expression, factor): of the
-    # learning rate of the parameters whose names it is found in
+    rate_factors: tuple[tuple[str, float], ...] = ()  # (regular expression, learning-rate factor of
+    # the parameters whose names it matches); the first match counts
 
     def __post_init__(self):
         if not 0 <= self.ema_decay < 1:
@@ -140,13 +140,22 @@ class TrainConfig:
         if not 1 <= self.lpips_stages <= 5:
             raise ValueError(f"lpips_stages {self.lpips_stages} is outside 1..5")
         if self.through_sampler and self.stage != "video_decoder":
-            raise ValueError(f"stage {self.stage} has no sampler to learn through")
+            raise ValueError(f"stage {self.stage} has no sampler to learn through; video_decoder has")
         if self.vae and self.vae.residual and not (self.decoder_from or self.whole_decoder):
             raise ValueError("a residual decoder from nothing needs whole_decoder=True to learn")
         if self.vae and self.vae.trunk and self.stage == "video_decoder" and self.true_latents:
             raise ValueError(
                 f"true_latents {self.true_latents}: a decoder with a trunk has no encoder to make "
                 "them; set 0"
+            )
+        if self.vae and self.vae.trunk and self.stage == "video_decoder":
+            if self.adversarial:
+                raise ValueError("a decoder with a trunk has no adversarial loss")
+            if not self.decoder_from:
+                raise ValueError("a decoder with a trunk needs decoder_from, a trained one")
+        if self.unet and self.noise_levels[1] > self.unet.max_noise_level:
+            raise ValueError(
+                f"noise_levels {self.noise_levels}: the U-Net takes 0..{self.unet.max_noise_level}"
             )
         if self.adversarial and self.stage != "video_decoder":
             raise ValueError(f"stage {self.stage} has no adversarial loss; video_decoder has")

@@ -27,7 +27,14 @@ from uav_jax.recipes import load_recipe, override
 from uav_jax.runtime.files import write_text
 from uav_jax.training.config import TrainConfig
 from uav_jax.training.sources import network_shapes, saved_network, trained_beside
-from uav_jax.weights.model_files import NOTICE, PHRASES_FILE, ModelFiles, write_release
+from uav_jax.weights.model_files import (
+    DEFAULT_DIRECTORY,
+    DEFAULTS_FILE,
+    NOTICE,
+    PHRASES_FILE,
+    ModelFiles,
+    write_release,
+)
 from uav_jax.weights.networks import NETWORKS, SCHEDULERS
 from uav_jax.weights.pretrained import TRUNK_NOTICE
 
@@ -53,12 +60,23 @@ def _networks(config: TrainConfig) -> dict[str, tuple[str | None, Any]]:
     return networks
 
 
+def _write_trunk_files(out: Path) -> None:
+    """The notice, and the phrases and settings of the default model where there are none yet."""
+    shutil.copyfile(TRUNK_NOTICE, out / NOTICE)
+    if not (out / PHRASES_FILE).exists():
+        write_text(out / PHRASES_FILE, json.dumps({"phrases": PHRASES}, indent=1) + "\n")
+    if not (out / DEFAULTS_FILE).exists():
+        shutil.copyfile(DEFAULT_DIRECTORY / DEFAULTS_FILE, out / DEFAULTS_FILE)
+
+
 def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
     """Writes U-Net, both autoencoders and the schedules of a finished training to ``out``.
 
     Of several ``workdirs`` the mean. Of a flow network's recipe that network alone. ``ValueError``
     if the recipe is another stage's, or if a stage has not been trained.
     """
+    if config.vae and config.vae.trunk and (out / "vae" / "vae_3d_config.json").exists():
+        raise ValueError(f"{out} holds a model with an image autoencoder; give another folder")
     for name, (folder, network) in _networks(config).items():
         shapes = network_shapes(partial(NETWORKS[name].build, network))
         states = [
@@ -69,8 +87,7 @@ def export(config: TrainConfig, workdirs: Sequence[Path], out: Path) -> None:
     if config.stage == "flow":
         return
     if config.vae and config.vae.trunk:
-        shutil.copyfile(TRUNK_NOTICE, out / NOTICE)
-        write_text(out / PHRASES_FILE, json.dumps({"phrases": PHRASES}, indent=1) + "\n")
+        _write_trunk_files(out)
     for name, kind in zip(SCHEDULERS, ("DDIMScheduler", "DDPMScheduler"), strict=True):
         (out / name).mkdir(exist_ok=True)
         text = json.dumps(config.schedule.to_json(kind), indent=1)

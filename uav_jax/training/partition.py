@@ -82,7 +82,7 @@ DECODER_TEMPORAL = Partition(
 DECODER_WHOLE = Partition(
     trained=(r"^decoder\.", r"^post_quant_conv\."), frozen=(r"^(encoder|quant_conv)\.",)
 )
-"""The whole decoder: for the small default model, whose image decoder is not worth freezing."""
+"""The whole decoder: for a small model, whose image decoder is not worth freezing."""
 
 TRUNK_IMAGE = Partition(
     trained=(

@@ -45,9 +45,9 @@ def learning_rate(config: OptimizerConfig) -> optax.Schedule:
 def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     """Clipping by each network's global norm (optional), Adam, factors of the learning rate."""
     adam = optax.adam(learning_rate(config), config.beta1, config.beta2, config.epsilon)
-    before = () if config.clip_norm is None else (clip_by_network(config.clip_norm),)
-    behind = (scale_by_name(config.rate_factors),) if config.rate_factors else ()
-    return optax.chain(*before, adam, *behind) if before or behind else adam
+    clip = () if config.clip_norm is None else (clip_by_network(config.clip_norm),)
+    scale = (scale_by_name(config.rate_factors),) if config.rate_factors else ()
+    return optax.chain(*clip, adam, *scale) if clip or scale else adam
 
 
 def scale_by_name(factors: tuple[tuple[str, float], ...]) -> optax.GradientTransformation:

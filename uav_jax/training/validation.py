@@ -93,5 +93,12 @@ class Validation:
 
 
 def held_out(config: DataConfig) -> DataConfig:
-    """The validation's records: held-out clips, clean targets, full prompts."""
-    return replace(config, validation=True, negative_probability=0.0, empty_probability=0.0)
+    """The validation's records: held-out clips, clean targets, full prompts; no phrases."""
+    return replace(
+        config,
+        validation=True,
+        negative_probability=0.0,
+        empty_probability=0.0,
+        undamaged_probability=0.0,
+        plain_probability=1.0,
+    )

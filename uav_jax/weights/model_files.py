@@ -36,7 +36,7 @@ DEFAULT_MODEL = "default"
 DEFAULT_DIRECTORY = Path(__file__).parent.parent / "default"
 FORMAT = 1
 _MARKER = "uav_jax.json"
-_DEFAULTS = "defaults.json"
+DEFAULTS_FILE = "defaults.json"
 PHRASES_FILE = "prompts.json"
 NOTICE = "NOTICE"
 """Licences of weights that a model was trained from."""
@@ -53,7 +53,7 @@ SETTINGS = {
     "tokenizer/tokenizer_config.json": 1 << 20,
     "tokenizer/special_tokens_map.json": 1 << 20,
     "tokenizer/added_tokens.json": 1 << 20,
-    _DEFAULTS: 1 << 20,
+    DEFAULTS_FILE: 1 << 20,
     PHRASES_FILE: 1 << 20,
     NOTICE: 1 << 20,
 }
@@ -125,20 +125,23 @@ class ModelFiles:
 
     def defaults(self) -> dict:
         """Settings that this model is meant to be run with; {} where it names none."""
-        path = self.directory / _DEFAULTS
+        path = self.directory / DEFAULTS_FILE
         return read_object(path) if path.is_file() else {}
 
     def phrases(self) -> tuple[str, ...] | None:
-        """The phrases that prompts of this model are made of; None where any text means something.
+        """The phrases that this model understands; None: any text.
 
         Raises:
-            ValueError: ``prompts.json`` is not ``{"phrases": [text, ...]}``.
+            ValueError: ``prompts.json`` is not ``{"phrases": [text, ...]}``, texts without commas.
         """
         path = self.directory / PHRASES_FILE
         if not path.is_file():
             return None
         phrases = read_object(path).get("phrases")
-        if not isinstance(phrases, list) or not all(isinstance(p, str) for p in phrases):
+        if not isinstance(phrases, list) or not all(
+            isinstance(phrase, str) and phrase.strip() and not set(phrase) & set(",;\n")
+            for phrase in phrases
+        ):
             raise ValueError(f'{path} is no object of the form {{"phrases": ["drawing", ...]}}')
         return tuple(phrases)
 

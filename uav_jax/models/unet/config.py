@@ -90,7 +90,7 @@ class UNetConfig:
             ("rotary_dims", 512),
         ):
             check_int(f"unet {name}", getattr(self, name), 1, high)
-        check_int("unet max_noise_level", self.max_noise_level, 0, 10_000)
+        check_int("unet max_noise_level", self.max_noise_level, 0, self.num_noise_levels - 1)
         if not isinstance(self.only_cross_attention, tuple):
             raise ValueError(
                 f"unet only_cross_attention {shown(self.only_cross_attention)}; expected a value "
@@ -198,8 +198,8 @@ class UNetConfig:
     def default_model(cls, **settings) -> "UNetConfig":
         """The network of the weights that ship with the package.
 
-        Norms of one group: its latents are maps that say what is asked for, mostly the same
-        everywhere, and a group of one channel would take away just that.
+        Norms of one group: its latents are maps that are mostly the same everywhere, which norms of
+        single channels would remove.
         """
         return cls(
             block_out_channels=(8, 32, 32),

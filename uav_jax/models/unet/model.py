@@ -170,8 +170,8 @@ class VideoUNet(nnx.Module):
     ) -> Float[Array, "B T H W 4"]:
         """v prediction, float32.
 
-        ``low_res`` are the frames noised to ``noise_level`` (0..350, checked where it is a plain
-        number by the pipeline); ``timesteps`` are 0..999; ``text`` is the encoded prompt.
+        ``low_res`` are the frames noised to ``noise_level`` (0 to the model's maximum, which the
+        pipeline checks); ``timesteps`` are 0..999; ``text`` is the encoded prompt.
         """
         return self.finish(self.start(latents, low_res, timesteps, noise_level), text)
 

@@ -6,7 +6,7 @@ convolution, the low-resolution frames by spatial feature transform:
 
     f + w * (f * scale(c, f) + shift(c, f))                                                  (1)
 
-With ``residual_blocks`` (the default model) the video decoder is a residual super-resolution
+With ``residual_blocks`` (``configs/small``) the video decoder is a residual super-resolution
 network (EDSR; Lim et al., CVPRW 2017): its blocks work at the latents' size and without norms, two
 sub-pixel convolutions enlarge what they found, and the result is added to the bicubically enlarged
 frames. With ``trunk`` it is another network, see ``trunk_decoder``.

@@ -15,15 +15,15 @@ to frame s,
 
 On single frames the 3-D layers stay as they are.
 
-The U-Net tells the decoder what is asked for: its latents are four maps, which the decoder is
-trained with at a random strength s of the prompt, and the U-Net with at s = 1,
+The U-Net tells the decoder what is asked for: its latents are four control maps, which the decoder
+is trained with at a random strength s of the prompt, and the U-Net at s = 1,
 
     z = (2 a - 1, s drawing, s (sharp - smooth), s grain),                                    (3)
 
-where drawing, ... are 1 if the prompt has that phrase, otherwise 0. Guidance g makes s = g. The
-U-Net's part of the loss is the mean of |z' - z|^2 over its latents z' of one sampling. Learnt
-through the decoder alone they would stay without effect: neither network gains by what the other
-does not yet heed.
+where drawing, ... are 1 if the prompt has that phrase, otherwise 0. Guidance g makes s = g where
+the negative prompt is empty. To (1) comes the mean of |z' - z|^2 over the U-Net's latents z' of one
+sampling. Learnt through the decoder alone the latents would stay without effect, because each
+network only gains once the other already uses them.
 """
 
 from functools import partial
@@ -34,7 +34,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float
 
-from uav_jax.data.phrases import PHRASES, prompted
+from uav_jax.data.phrases import PHRASES, apply_phrases
 from uav_jax.metrics.artefacts import blocking_energy
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import VideoAutoencoder
@@ -57,6 +57,9 @@ from uav_jax.training.task import (
     under,
     validation_level,
 )
+
+BLOCKING_RANGE = (0.1, 10.0)
+"""Limits of B inside the logarithm: flat crops give 0 or infinity."""
 
 
 def flow_of(motion: Float[Array, "B t 2 3"], height: int, width: int) -> Float[Array, "B t H W 2"]:
@@ -114,8 +117,10 @@ def distillation_loss(
     truth, teacher, drawing, low_res = (
         to_unit_range(batch[name]) for name in ("target", "teacher", "drawing", "low_quality")
     )
-    asked = partial(prompted, drawing=drawing, low_res=low_res, truth=truth)
-    truth, teacher = (asked(goal, strength=batch["phrases"]) for goal in (truth, teacher))
+    prompted = partial(
+        apply_phrases, drawing=drawing, low_res=low_res, truth=truth, strength=batch["phrases"]
+    )
+    truth, teacher = prompted(truth), prompted(teacher)
     keys = jax.random.split(key)
     errors = [_per_clip(jnp.abs(decoded - target)) for target in (truth, teacher)]
     value = jnp.mean((1 - detail) * errors[0] + detail * errors[1])
@@ -151,11 +156,8 @@ def distillation_loss(
     return value, parts
 
 
-BLOCKING_RANGE = (0.1, 10.0)
-"""Of B in equation (1); flat crops have none at all, or nothing else."""
-
 MIN_STRENGTH, MAX_STRENGTH = 0.5, 1.5
-"""Of a prompt, s of equation (3)."""
+"""Of a prompt in training: s of equation (3)."""
 
 NOISE_TABLE = "noise_level_embedding.embedding"
 
@@ -170,20 +172,15 @@ def noise_table(levels: int, channels: int, full: int) -> Float[Array, "levels c
     return jnp.asarray(np.cos(np.outer(phase, waves)) / np.sqrt(waves), jnp.float32)
 
 
-def control(detail: Array, phrases: Float[Array, "B 4"]) -> Float[Array, "B 1 1 1 4"]:
+def control_maps(detail: Array, phrases: Float[Array, "B P"]) -> Float[Array, "B 1 1 1 4"]:
     """Equation (3).
 
     Args:
         detail: a of equation (1), ``(B,)``.
         phrases: Strengths of ``PHRASES``.
     """
-    of = dict(zip(PHRASES, jnp.moveaxis(phrases, -1, 0), strict=True))
-    maps = (
-        2 * detail - 1,
-        of["drawing"],
-        of["sharp"] - of["smooth"],
-        of["keep film grain"],
-    )
+    s = dict(zip(PHRASES, jnp.moveaxis(phrases, -1, 0), strict=True))
+    maps = (2 * detail - 1, s["drawing"], s["sharp"] - s["smooth"], s["keep film grain"])
     return jnp.stack(maps, -1)[:, None, None, None]
 
 
@@ -231,15 +228,15 @@ def distillation(config: TrainConfig, source: Source) -> Task:
         level = random_levels(keys[0], batch["target"].shape[0], config.noise_levels)
         detail = jnp.minimum(level / full, 1.0)
         latents = latents_of(trained, frozen, batch, level, keys[1])
-        unet_error = jnp.mean(jnp.square(latents - control(detail, batch["phrases"])))
+        unet_error = jnp.mean(jnp.square(latents - control_maps(detail, batch["phrases"])))
         strength = jax.random.uniform(
             keys[2], (len(detail), 1), minval=MIN_STRENGTH, maxval=MAX_STRENGTH
         )
-        asked = {**batch, "phrases": batch["phrases"] * strength}
-        given = jnp.broadcast_to(control(detail, asked["phrases"]), latents.shape)
-        frames = decoded(trained, frozen, asked, given)
+        stronger = {**batch, "phrases": batch["phrases"] * strength}
+        maps = jnp.broadcast_to(control_maps(detail, stronger["phrases"]), latents.shape)
+        frames = decoded(trained, frozen, stronger, maps)
         weights = part("lpips", frozen)
-        value, parts = distillation_loss(frames, asked, weights, detail, keys[3], config)
+        value, parts = distillation_loss(frames, stronger, weights, detail, keys[3], config)
         return value + unet_error, {**parts, "unet_error": unet_error}
 
     def sample(trained: Parameters, frozen: Parameters, batch: Batch, key: Array) -> Video:

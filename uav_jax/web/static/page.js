@@ -223,7 +223,11 @@ function fresh() {
 async function open() {
   try { state = await call("state"); } catch (error) { return fail(error.message); }
   $("noise_level").max = state.highest_noise_level;
-  if (state.phrases) $("d-prompt").textContent = `This model knows: ${state.phrases.join(", ")}. Several are separated by commas.`;
+  if (state.phrases) {
+    $("d-prompt").textContent = `This model reads only: ${state.phrases.join(", ")}. Several are separated by commas.`;
+    $("guidance_scale").max = 2;
+    $("inference_steps").closest("div").hidden = true;
+  }
   fresh();
 }
 
