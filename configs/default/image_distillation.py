@@ -34,7 +34,7 @@ def config() -> TrainConfig:
         unet=UNetConfig.default_model(),
         text_encoder=TextEncoderConfig.default_model(),
         schedule=ScheduleConfig(timestep_spacing="trailing"),
-        distillation=DistillationConfig(fidelity_lpips=0.1),
+        distillation=DistillationConfig(fidelity_lpips=0.1, teacher_l1=0.3, teacher_sharpening=0.5),
         optimizer=OptimizerConfig(
             learning_rate=2e-4,
             warmup_steps=30,

@@ -70,6 +70,15 @@ def _blurred(frames: Frames) -> Frames:
     return _along_both(frames, [float(w) for w in bell / bell.sum()])
 
 
+def _images(video: Float[Array, "B T H W C"]) -> Frames:
+    return rearrange(video, "b t h w c -> (b t) h w c")
+
+
+def fine_part(video: Float[Array, "B T H W 3"]) -> Float[Array, "B T H W 3"]:
+    """What a blur of ``BLUR_SIGMA`` takes away."""
+    return video - _blurred(_images(video)).reshape(video.shape)
+
+
 def grain_of_input(
     low_res: Float[Array, "N h w 3"], truth: Float[Array, "N H W 3"]
 ) -> Float[Array, "N H W 3"]:
@@ -100,10 +109,6 @@ def apply_phrases(
     s = dict(zip(PHRASES, by_phrase, strict=True))
     target = target + jnp.minimum(s["drawing"], 1) * (drawing - target)
 
-    def flat(video: Array) -> Array:
-        return rearrange(video, "b t h w c -> (b t) h w c")
-
-    fine = target - _blurred(flat(target)).reshape(target.shape)
-    grain = grain_of_input(flat(low_res), flat(truth)).reshape(target.shape)
+    grain = grain_of_input(_images(low_res), _images(truth)).reshape(target.shape)
     sharpening = SHARPENING * s["sharp"] - jnp.minimum(s["smooth"], 1)
-    return target + sharpening * fine + s["keep film grain"] * grain
+    return target + sharpening * fine_part(target) + s["keep film grain"] * grain

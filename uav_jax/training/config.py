@@ -52,6 +52,8 @@ class DistillationConfig:
 
     pretrained: str = "realesr-animevideov3"  # peer of ``evaluate.py`` that the trunk starts from
     fidelity_lpips: float = 0.3  # weight of LPIPS at noise level 0, relative to the full level's
+    teacher_l1: float = 1.0  # weight of L1 at the full noise level, relative to level 0's
+    teacher_sharpening: float = 0.0  # of the teacher's fine part, which averaging frames reduces
     blocking_weight: float = 0.0  # of the difference of log blocking from the truth's
 
     def __post_init__(self):
@@ -140,7 +142,9 @@ class TrainConfig:
         if not 1 <= self.lpips_stages <= 5:
             raise ValueError(f"lpips_stages {self.lpips_stages} is outside 1..5")
         if self.through_sampler and self.stage != "video_decoder":
-            raise ValueError(f"stage {self.stage} has no sampler to learn through; video_decoder has")
+            raise ValueError(
+                f"stage {self.stage} has no sampler to learn through; video_decoder has"
+            )
         if self.vae and self.vae.residual and not (self.decoder_from or self.whole_decoder):
             raise ValueError("a residual decoder from nothing needs whole_decoder=True to learn")
         if self.vae and self.vae.trunk and self.stage == "video_decoder" and self.true_latents:

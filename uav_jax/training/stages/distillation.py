@@ -3,11 +3,12 @@
 With a the noise level in parts of the full one, x the truth, t the teacher's result and y the
 decoder's, a clip costs
 
-    (1 - a) |y - x| + a |y - t| + w_p (b + (1 - b) a) LPIPS(y, r) + w_c C(y, x)
+    (1 - a) |y - x| + l a |y - t| + w_p (b + (1 - b) a) LPIPS(y, r) + w_c C(y, x)
         + w_b |log B(y) - log B(x)|                                                           (1)
 
-where r is t with probability a and otherwise x. At noise level 0 the decoder learns the truth, at
-the full one the teacher, both changed as the prompt asks (``uav_jax.data.phrases``). B is blocking
+where r is t with probability a and otherwise x, and l is ``teacher_l1``. At noise level 0 the
+decoder learns the truth, at the full one the teacher, whose fine part is enlarged
+(``teacher_sharpening``), both changed as the prompt asks (``uav_jax.data.phrases``). B is blocking
 (``uav_jax.metrics.artefacts``), C flicker along the known motion: with m the warp from frame s + 1
 to frame s,
 
@@ -34,7 +35,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float
 
-from uav_jax.data.phrases import PHRASES, apply_phrases
+from uav_jax.data.phrases import PHRASES, apply_phrases, fine_part
 from uav_jax.metrics.artefacts import blocking_energy
 from uav_jax.models.unet.model import VideoUNet
 from uav_jax.models.vae.model import VideoAutoencoder
@@ -120,10 +121,11 @@ def distillation_loss(
     prompted = partial(
         apply_phrases, drawing=drawing, low_res=low_res, truth=truth, strength=batch["phrases"]
     )
+    teacher += config.distillation.teacher_sharpening * fine_part(teacher)
     truth, teacher = prompted(truth), prompted(teacher)
     keys = jax.random.split(key)
     errors = [_per_clip(jnp.abs(decoded - target)) for target in (truth, teacher)]
-    value = jnp.mean((1 - detail) * errors[0] + detail * errors[1])
+    value = jnp.mean((1 - detail) * errors[0] + config.distillation.teacher_l1 * detail * errors[1])
     images = rearrange(decoded, "b t h w c -> (b t) h w c")
     energy = blocking_energy(images)
     parts = {
