@@ -115,8 +115,8 @@ def test_a_folder_of_one_odd_frame_works_and_saves_pngs(tmp_path, height, width)
 
 def test_a_sidecar_text_is_the_prompt_unless_one_is_given(clip, tmp_path):
     out = [tmp_path / f"{i}.mkv" for i in range(3)]
-    assert infer("-i", clip, "-o", out[0], "--prompt", "a garden in the rain, ") == 0
-    clip.with_suffix(".txt").write_text("a garden in the rain, \n")
+    assert infer("-i", clip, "-o", out[0], "--prompt", "sharp, drawing") == 0
+    clip.with_suffix(".txt").write_text("sharp, drawing\n")
     assert infer("-i", clip, "-o", out[1]) == 0
     assert infer("-i", clip, "-o", out[2], "--prompt", "") == 0
     first, sidecar, empty = (read_frames(path) for path in out)

@@ -229,7 +229,10 @@ def test_what_moves_along_does_not_flicker(batch):
         (dict(distillation=None), "needs distillation"),
         (dict(full_perception_level=None), "needs full_perception_level"),
         (dict(vae=replace(VAE, trunk=None)), "vae has none"),
-        (dict(stage="video_decoder", unet_from="x"), "does not go with data kind"),
+        (
+            dict(stage="video_decoder", unet_from="x", decoder_from="x", true_latents=0.0),
+            "does not go with data kind",
+        ),
         (
             dict(stage="video_decoder", decoder_from="x", data=PHOTOS),
             "true_latents 0.25: a decoder with a trunk has no encoder",

@@ -147,16 +147,8 @@ class TrainConfig:
             )
         if self.vae and self.vae.residual and not (self.decoder_from or self.whole_decoder):
             raise ValueError("a residual decoder from nothing needs whole_decoder=True to learn")
-        if self.vae and self.vae.trunk and self.stage == "video_decoder" and self.true_latents:
-            raise ValueError(
-                f"true_latents {self.true_latents}: a decoder with a trunk has no encoder to make "
-                "them; set 0"
-            )
         if self.vae and self.vae.trunk and self.stage == "video_decoder":
-            if self.adversarial:
-                raise ValueError("a decoder with a trunk has no adversarial loss")
-            if not self.decoder_from:
-                raise ValueError("a decoder with a trunk needs decoder_from, a trained one")
+            self._check_trunk()
         if self.unet and self.noise_levels[1] > self.unet.max_noise_level:
             raise ValueError(
                 f"noise_levels {self.noise_levels}: the U-Net takes 0..{self.unet.max_noise_level}"
@@ -175,3 +167,15 @@ class TrainConfig:
         missing = [name for name in needs[self.stage] if getattr(self, name) is None]
         if missing:
             raise ValueError(f"stage {self.stage} needs {', '.join(missing)}")
+
+    def _check_trunk(self) -> None:
+        """What the stage ``video_decoder`` cannot do with a decoder that has a trunk."""
+        if self.true_latents:
+            raise ValueError(
+                f"true_latents {self.true_latents}: a decoder with a trunk has no encoder to make "
+                "them; set 0"
+            )
+        if self.adversarial:
+            raise ValueError("a decoder with a trunk has no adversarial loss")
+        if not self.decoder_from:
+            raise ValueError("a decoder with a trunk needs decoder_from, a trained one")
