@@ -3,8 +3,6 @@
 python train.py configs/small/video_decoder.py --workdir runs/video_decoder
 """
 
-from dataclasses import replace
-
 from uav_jax.data.degradation import DegradationConfig
 from uav_jax.data.loader import DataConfig
 from uav_jax.data.variety import VarietyConfig
@@ -27,15 +25,6 @@ def config() -> TrainConfig:
     on everything (``full_perception_level``). LPIPS's window is smaller than the crop and moves by
     single pixels, so that VGG's pooling meets the latents' grid at any offset.
     """
-    mild = DegradationConfig.mild()
-    degradation = replace(
-        mild,
-        clean_probability=0.1,
-        first=replace(
-            mild.first, blur_probability=0.8, blur_sigma=(0.2, 2.8), noise_probability=0.45
-        ),
-        video_probability=0.8,
-    )
     return TrainConfig(
         stage="video_decoder",
         data=DataConfig(
@@ -45,7 +34,7 @@ def config() -> TrainConfig:
             crop=128,
             negative_probability=0.1,
             empty_probability=0.1,
-            degradation=degradation,
+            degradation=DegradationConfig.everyday(),
             variety=VarietyConfig(),
         ),
         autoencoder_from="runs/image_autoencoder",

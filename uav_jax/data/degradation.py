@@ -9,7 +9,7 @@ and PyAV on the host, on uint8 frames ``(T, H, W, 3)``, and depends on the given
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 import numpy as np
@@ -105,6 +105,19 @@ class DegradationConfig:
             mpeg4_probability=0.0,
             video_crf=(18.0, 33.0),
             final_sinc_probability=0.0,
+        )
+
+    @classmethod
+    def everyday(cls) -> "DegradationConfig":
+        """More blur, noise and compression than ``mild``; a tenth of the clips only reduced."""
+        mild = cls.mild()
+        return replace(
+            mild,
+            clean_probability=0.1,
+            first=replace(
+                mild.first, blur_probability=0.8, blur_sigma=(0.2, 2.8), noise_probability=0.45
+            ),
+            video_probability=0.8,
         )
 
 

@@ -108,7 +108,7 @@ def distillation_loss(
 
     Args:
         decoded: Frames in [-1, 1].
-        batch: See ``uav_jax.data.teacher_targets``; ``phrases`` are their strengths ``(B, 4)``.
+        batch: See ``uav_jax.data.teacher_targets``; ``phrases`` are their strengths ``(B, P)``.
         weights: LPIPS.
         detail: a of equation (1), ``(B,)``.
         key: Draws the LPIPS reference and the place of its window.
