@@ -160,7 +160,10 @@ def main() -> None:
     found["latents zero"] = measured("latents zero", without_unet(upscaler))
     found["propagation"] = measured("propagation", propagation_steps=(0,))
     found["noise_level"] = {
-        str(level): measured(f"noise level {level}", noise_level=level) for level in NOISE_LEVELS
+        str(level): found["default"]
+        if level == defaults.noise_level
+        else measured(f"noise level {level}", noise_level=level)
+        for level in NOISE_LEVELS
     }
     found["phrases"] = {
         phrase: {
